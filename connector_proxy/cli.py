@@ -1,0 +1,277 @@
+"""The command line: every command takes ``--conf DIR``; without a command the service starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from connector_proxy import __version__, demo, health, logs
+from connector_proxy.emulator import FAILURES, Behaviour, Emulator, embedded_stored_process
+from connector_proxy.engine import Engine
+from connector_proxy.errors import ConfigurationError, ConnectorProxyError
+from connector_proxy.preview import preview as preview_lines
+from connector_proxy.settings import KEYS, Settings, load, shown
+from connector_proxy.web import create_app
+from connector_proxy.web.server import Server
+
+_log = logging.getLogger("connector_proxy")
+
+
+class _DefaultToServe(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+_conf = click.option(
+    "--conf",
+    type=click.Path(path_type=Path),
+    help="Configuration folder [default: CONNECTOR_PROXY_CONF, else conf/ of the installation].",
+)
+
+
+@click.group(cls=_DefaultToServe)
+@click.version_option(__version__, prog_name="connector-proxy")
+def cli() -> None:
+    """The webhook between SAS Customer Intelligence 360 and stored processes.
+
+    Without a command: serve.
+    """
+
+
+def _loaded(conf: Path | None) -> Settings:
+    try:
+        return load(conf)
+    except ConfigurationError as error:
+        _end(error)
+
+
+def _end(error: ConnectorProxyError) -> NoReturn:
+    """Say what happened and what to do, and end with 1."""
+    click.echo(f"error: {error}", err=True)
+    for detail in error.details:
+        click.echo(f"  {detail.field}: {detail.issue}", err=True)
+    click.echo(f"  {error.advice}", err=True)
+    sys.exit(1)
+
+
+@cli.command()
+@_conf
+@click.option("--host", help="Address to listen on, instead of the configured one.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the configured one.")
+def serve(conf: Path | None, host: str | None, port: int | None) -> None:
+    """Answer POST /ExecuteSTP until Ctrl-C or SIGTERM."""
+    settings = _loaded(conf)
+    settings = replace(
+        settings,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+    )
+    try:
+        logs.start(settings)
+    except OSError as error:
+        _end(_unwritable_log(settings, error))
+    for note in settings.notes:
+        _log.warning("configuration: %s", note)
+    engine = Engine(settings)
+    try:
+        server = Server(create_app(settings, engine), settings)
+    except OSError as error:
+        _end(_unusable_address(settings, error))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    click.echo(
+        f"connector-proxy {__version__} listens at {_url(settings.host, server.port)}/ExecuteSTP"
+    )
+    sys.stdout.flush()
+    _log.info("started version=%s host=%s port=%d", __version__, settings.host, server.port)
+    server.run()
+    engine.close()
+    _log.info("ended")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _unwritable_log(settings: Settings, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The log file cannot be written in {settings.logfilepath} ({error.strerror}).",
+        advice="Let the service account write there, or name another folder in logfilepath.",
+    )
+
+
+def _unusable_address(settings: Settings, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"Cannot listen at {_url(settings.host, settings.port)} ({error.strerror or error}).",
+        advice="Another program may use this port, or the address is not one of this machine; "
+        "change host and port in serviceConfig.py, or use --host and --port.",
+    )
+
+
+@cli.command()
+@_conf
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(conf: Path | None, as_json: bool) -> None:
+    """Show the effective configuration and try what the service will need.
+
+    Credentials are not sent. Ends with 1 when something is at fault.
+    """
+    settings = _loaded(conf)
+    checks = list(health.run_checks(settings))
+    (_check_as_json if as_json else _check_as_text)(settings, checks)
+    if any(one.condition is health.Condition.FAIL for one in checks):
+        sys.exit(1)
+
+
+def _check_as_text(settings: Settings, checks: list[health.Check]) -> None:
+    click.echo(f"configuration folder: {settings.conf}")
+    for key in KEYS:
+        value = shown(getattr(settings, key.name))
+        click.echo(f"  {key.name:<16} {value:<50} {settings.origins[key.name]}")
+    for stp, own in settings.overrides.items():
+        for name, value in own.items():
+            click.echo(f"  {name:<16} {shown(value):<50} [stp:{stp}]")
+    for one in checks:
+        click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
+        if one.advice:
+            click.echo(f"      {one.advice}")
+
+
+def _check_as_json(settings: Settings, checks: list[health.Check]) -> None:
+    report = {
+        "conf": str(settings.conf),
+        "settings": {
+            key.name: {
+                "value": shown(getattr(settings, key.name)),
+                "origin": settings.origins[key.name],
+            }
+            for key in KEYS
+        },
+        "storedProcesses": {
+            stp: {name: shown(value) for name, value in own.items()}
+            for stp, own in settings.overrides.items()
+        },
+        "checks": [
+            {
+                "name": one.name,
+                "condition": one.condition,
+                "message": one.message,
+                "advice": one.advice,
+            }
+            for one in checks
+        ],
+    }
+    click.echo(json.dumps(report, indent=2))
+
+
+@cli.command()
+@_conf
+@click.argument("payload", type=click.File("rb"))
+def preview(conf: Path | None, payload: Any) -> None:
+    """Show what would be sent for PAYLOAD, a file with a request body; - is standard input."""
+    settings = _loaded(conf)
+    try:
+        for line in preview_lines(payload.read(), settings):
+            click.echo(line)
+    except ConnectorProxyError as error:
+        _end(error)
+
+
+@cli.command("demo")
+@_conf
+@click.option("--rows", type=click.IntRange(0), default=1000, show_default=True)
+@click.option("--emulated", is_flag=True, help="Call a pretend SAS server over HTTP.")
+def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
+    """Show the main job on this machine: webhook in, stored process called, dataset out."""
+    try:
+        demo.run(_loaded(conf), rows, emulated, click.echo)
+    except ConnectorProxyError as error:
+        _end(error)
+
+
+def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
+    listed = "\b\n" + "\n".join(f"{name}: {what}" for name, what in FAILURES.items())
+    command.__doc__ = f"{command.__doc__}\n\n    What --fail can be:\n\n{listed}"
+    options = (
+        click.option("--host", default="127.0.0.1", show_default=True),
+        click.option("--port", type=click.IntRange(0, 65535), default=7980, show_default=True),
+        click.option("--fail", type=click.Choice(list(FAILURES)), default=None, metavar="HOW"),
+        click.option("--delay", type=float, default=0.0, help="Seconds that the job takes."),
+        click.option("--hang", type=float, default=30.0, help="Seconds on an empty instream."),
+        click.option("--fault-on-empty", is_flag=True, help="Fault 2000 instead of hanging."),
+        click.option("--fault-status", type=int, default=500, help="HTTP status of faults."),
+        click.option("--acceptable-syscc", default="0", help="List, separated by commas."),
+        click.option("--user", default="", help="Ask for Basic authentication as this user."),
+        click.option("--password", default="", help="The password of --user."),
+        click.option("--one-line", is_flag=True, help="Hand the stream over as one line."),
+        click.option("--lrecl", type=int, default=0, help="Cut its lines at this length."),
+        click.option("--name", "names", multiple=True, help="Known stored process; repeatable."),
+        click.option("--record", type=click.Path(path_type=Path), help="A line of JSON a call."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command("emulate-sas")
+@_conf
+@_emulator_options
+def emulate_sas(
+    conf: Path | None,
+    host: str,
+    port: int,
+    fail: str | None,
+    delay: float,
+    hang: float,
+    fault_on_empty: bool,
+    fault_status: int,
+    acceptable_syscc: str,
+    user: str,
+    password: str,
+    one_line: bool,
+    lrecl: int,
+    names: tuple[str, ...],
+    record: Path | None,
+) -> None:
+    """Pretend to be SAS BI Web Services, with the embedded stored process behind it."""
+    behaviour = Behaviour(
+        fail=fail or "",
+        delay=delay,
+        hang=hang,
+        fault_on_empty_instream=fault_on_empty,
+        fault_status=fault_status,
+        acceptable_syscc=tuple(int(code) for code in acceptable_syscc.split(",")),
+        user=user,
+        password=password,
+        one_line=one_line,
+        lrecl=lrecl,
+    )
+    emulator = Emulator(
+        embedded_stored_process(_loaded(conf)),
+        host=host,
+        port=port,
+        behaviour=behaviour,
+        names=frozenset(names),
+        record=record,
+    )
+    click.echo(f"stpurl = {emulator.stpurl}")
+    sys.stdout.flush()
+    try:
+        emulator.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("ended")
+
+
+def main() -> None:
+    """The console script."""
+    cli()

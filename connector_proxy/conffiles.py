@@ -1,0 +1,192 @@
+"""The three configuration files and the environment as entries: a text, and where it stands.
+
+Nothing is interpreted here but the form of each file. Every reader is told the names that its
+file may hold; another name is an error that tells the nearest known one.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector_proxy.errors import ConfigurationError
+from connector_proxy.intake import stp_name_issue
+
+ENVIRONMENT_PREFIX = "CONNECTOR_PROXY_"
+CONF_VARIABLE = ENVIRONMENT_PREFIX + "CONF"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One value as somebody wrote it, where, and what there is to say about it."""
+
+    text: str
+    origin: str
+    note: str = ""
+
+
+Section = dict[str, Entry]
+
+
+def fault(where: str, what: str) -> ConfigurationError:
+    """The error that ``what`` is wrong at ``where`` (a file and line, or a variable)."""
+    return ConfigurationError(f"{where}: {what}.")
+
+
+def _unknown(where: str, name: str, known: Collection[str]) -> ConfigurationError:
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    hint = f"did you mean '{near[0]}'" if near else f"known are {', '.join(known)}"
+    return fault(where, f"there is no setting '{name}' here; {hint}")
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file, UTF-8 with or without BOM."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        advice = "copy it from the installation, or name the right folder with --conf"
+        raise fault(str(path), f"the file is missing; {advice}") from None
+    except UnicodeDecodeError as error:
+        where = f"{path.name} byte {error.start}"
+        raise fault(where, "this is not UTF-8; save the file with the encoding UTF-8") from None
+    except OSError as error:
+        raise fault(str(path), f"the file cannot be read ({error.strerror})") from None
+
+
+def read_ini(path: Path, known: Collection[str], secrets: Collection[str]) -> dict[str, Section]:
+    """The sections of an INI file: ``DEFAULT`` and ``stp:NAME``, keys without case, no
+    interpolation. ``secrets`` are the names whose values are never cut at a comment sign."""
+    text = read_text(path)
+    parser = configparser.ConfigParser(interpolation=None, default_section="\0", strict=True)
+    try:
+        parser.read_string(text, path.name)
+    except configparser.Error as error:
+        raise fault(f"{path.name} line {_line_of(error)}", _words_of(error)) from None
+    lines = _line_numbers(text)
+    sections: dict[str, Section] = {}
+    for heading in parser.sections():
+        where = f"{path.name} line {lines.get((heading, ''), 1)}"
+        section = sections[_section_name(heading, where)] = {}
+        for name, raw in parser.items(heading):
+            where = f"{path.name} line {lines.get((heading, name), 1)}"
+            if name not in known:
+                raise _unknown(where, name, known)
+            section[name] = _ini_entry(raw or "", name, where, name in secrets)
+    return sections
+
+
+def _line_of(error: configparser.Error) -> int:
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        return error.errors[0][0]
+    return int(getattr(error, "lineno", None) or 1)
+
+
+def _words_of(error: configparser.Error) -> str:
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"'{error.option}' stands twice in [{error.section}]; keep one"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"the section [{error.section}] stands twice; make them one"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return "a section must come first; write [DEFAULT] above"
+    return "this line cannot be understood; write key = value"
+
+
+def _section_name(heading: str, where: str) -> str:
+    if heading == "DEFAULT":
+        return heading
+    kind, _, name = heading.partition(":")
+    if kind.strip().lower() != "stp":
+        raise fault(where, f"[{heading}] is not known; write [DEFAULT] or [stp:NAME]")
+    issue = stp_name_issue(name.strip())
+    if issue:
+        raise fault(where, f"the name of the stored process in [{heading}] {issue}")
+    return name.strip()
+
+
+def _line_numbers(text: str) -> dict[tuple[str, str], int]:
+    """Line numbers of (section, key); the key is empty for the section's own line."""
+    numbers: dict[tuple[str, str], int] = {}
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if heading := re.match(r"\s*\[(.+)\]", line):
+            section = heading[1]
+            numbers.setdefault((section, ""), number)
+        elif option := re.match(r"\s*([^#;=:\s][^=:]*?)\s*[=:]", line):
+            numbers.setdefault((section, option[1].lower()), number)
+    return numbers
+
+
+def _ini_entry(raw: str, name: str, where: str, secret: bool) -> Entry:
+    """A value without the quotes around it and the comment behind it.
+
+    ``#`` or ``;`` after a blank begins a comment. In a secret that could cut a password in two
+    unnoticed, so there it is an error unless the value is quoted.
+    """
+    text = raw.strip()
+    if quoted := re.fullmatch(r"""(["'])(.*?)\1(\s+[#;].*)?""", text, re.DOTALL):
+        return Entry(quoted[2], where)
+    comment = re.search(r"(?:^|\s)([#;])", text)
+    if not comment:
+        return Entry(text, where)
+    if secret:
+        advice = "put a comment on a line of its own, or a value that holds it in double quotes"
+        raise fault(where, f"{name} has '{comment[1]}' after a blank; {advice}")
+    note = f"{where}: what stands behind '{comment[1]}' is a comment and not part of {name}"
+    return Entry(text[: comment.start()].rstrip(), where, note)
+
+
+def read_py(path: Path, known: Collection[str]) -> Section:
+    """``class svcConfig`` of serviceConfig.py, read as literals: the file is never executed."""
+    text = read_text(path)
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        where = f"{path.name} line {getattr(error, 'lineno', None) or 1}"
+        raise fault(where, "this is not Python; compare with the file that was shipped") from None
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == "svcConfig":
+            return dict(_assignments(node, path.name, known))
+    raise fault(path.name, "there is no 'class svcConfig'; copy the file that was shipped")
+
+
+def _assignments(
+    body: ast.ClassDef, file: str, known: Collection[str]
+) -> Iterator[tuple[str, Entry]]:
+    for node in body.body:
+        where = f"{file} line {node.lineno}"
+        if isinstance(node, ast.Pass) or _is_docstring(node):
+            continue
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            raise fault(where, "only lines such as port = 8100 are understood here")
+        name = node.targets[0].id
+        if name not in known:
+            raise _unknown(where, name, known)
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            raise fault(where, f"{name} must be a plain value; this file is not run") from None
+        yield name, Entry(str(value).strip(), where)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def read_environment(environment: Mapping[str, str], known: Collection[str]) -> Section:
+    """The settings among the environment variables: ``CONNECTOR_PROXY_`` and the name."""
+    entries = {}
+    for variable, text in environment.items():
+        upper = variable.upper()
+        if not upper.startswith(ENVIRONMENT_PREFIX) or upper == CONF_VARIABLE:
+            continue
+        name = upper.removeprefix(ENVIRONMENT_PREFIX).lower()
+        where = f"environment variable {variable}"
+        if name not in known:
+            raise _unknown(where, name, known)
+        entries[name] = Entry(text.strip(), where)
+    return entries

@@ -1,0 +1,277 @@
+"""The main job on one machine: a file server, the service, a webhook, and the dataset read back.
+
+The service is a process of its own with the shipped configuration; three environment variables
+let it download from the loopback file server and keep its dataset and log apart.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from connector_proxy.emulator import Emulator, embedded_stored_process
+from connector_proxy.errors import ConnectorProxyError
+from connector_proxy.intake import read_webhook
+from connector_proxy.logs import mask
+from connector_proxy.settings import Settings
+from connector_proxy.stream import encode
+from connector_proxy.values import HostPattern
+
+AGENT_HEADERS = {
+    "user-agent": "CI360",
+    "content-type": "text/plain;charset=UTF-8",
+    "accept": "application/json, application/cbor, application/*+json, */*",
+    "accept-encoding": "gzip,deflate",
+}
+"""What the agent of the general access point sends, besides an id for the call."""
+
+_COLUMNS = {
+    "identity_id": "character",
+    "customer_id": "character",
+    "full name": "character",
+    "balance_amt": "numeric",
+    "birth_dt": "date",
+    "last_seen_dttm": "timestamp",
+}
+_GIVEN = ("Ada", "Björn", "Chloé", "Dmitri", "Elif", "Łukasz")
+_FAMILY = ("Example", "Muster", "Sample", "Voorbeeld", 'Quoted ""Q""', "Comma, Jr.")
+_SHOWN_ROWS = 5
+
+Say = Callable[[str], None]
+
+
+class DemoFailed(ConnectorProxyError):
+    """The demonstration did not come to its end; the message says where."""
+
+
+def run(settings: Settings, rows: int, emulated: bool, say: Say) -> None:
+    """Show the main job with ``rows`` customers; raises ``DemoFailed`` when it does not work."""
+    folder = settings.home / "output" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    say(f"making {rows:,} customers")
+    with _FileServer(rows) as files, _emulator(settings, files, folder, emulated, say) as stpurl:
+        environment = {
+            "CONNECTOR_PROXY_STPURL": stpurl,
+            "CONNECTOR_PROXY_DOWNLOADHOSTS": files.pattern,
+            "CONNECTOR_PROXY_OUTPUTFOLDER": str(folder),
+            "CONNECTOR_PROXY_LOGFILEPATH": str(folder),
+        }
+        with _service(settings.conf, environment, say) as url:
+            _show(url, files, folder, rows, say)
+
+
+def _show(url: str, files: _FileServer, folder: Path, rows: int, say: Say) -> None:
+    payload = _payload(files)
+    raw = json.dumps(payload).encode()
+    webhook = read_webhook(raw)
+    document = mask(encode(webhook.payload, webhook.stp_name).document.decode())
+    say("the webhook, as the agent of CI 360 sends it:")
+    say(f"  POST {url}/ExecuteSTP  ({len(raw)} bytes, {AGENT_HEADERS['content-type']})")
+    say("the stream for the stored process (query strings masked):")
+    say(_shortened(document.replace("><", ">\n<")))
+    answer = _send(url, raw, files, say)
+    say(f"the answer: {answer.status_code}")
+    say(json.dumps(answer.json(), indent=2, ensure_ascii=False))
+    if answer.status_code != 200:
+        raise DemoFailed("the webhook was not answered with 200")
+    result = answer.json()["result"]
+    if result.get("rows") != rows:
+        raise DemoFailed(f"{result.get('rows')} rows arrived instead of {rows}")
+    dataset = folder / str(result["dataSet"])
+    say(f"the first rows of the dataset, read back from disk ({dataset.stat().st_size:,} bytes):")
+    for line in _first_lines(dataset):
+        say("  " + line)
+    say(f"the dataset lies at {dataset}")
+
+
+def _payload(files: _FileServer) -> dict[str, Any]:
+    return {
+        "task": {
+            "occurrenceId": str(uuid.uuid4()),
+            "taskId": str(uuid.uuid4()),
+            "taskVersionId": uuid.uuid4().hex,
+            "taskName": "Spring audience",
+            "outboundEventName": "BulkOut1",
+        },
+        "tenant": {"externalTenantId": "0123456789abcdef01234567", "tenantMoniker": "demo"},
+        "contactResponse": {"responseTrackingCode": str(uuid.uuid4())},
+        "presignedUrls": {
+            "metadataFile": files.url("metadata"),
+            "dataFile": files.url("data"),
+        },
+        "sendParameters": {
+            "taskCode": "TSK_1",
+            "taskName": "Spring audience",
+            "stpName": "Download File",
+        },
+    }
+
+
+def _shortened(text: str, lines: int = 24) -> str:
+    shown = ["  " + line[:100] for line in text.splitlines()]
+    return "\n".join(shown[:lines] + (["  ..."] if len(shown) > lines else []))
+
+
+def _send(url: str, raw: bytes, files: _FileServer, say: Say) -> requests.Response:
+    """POST the webhook while the progress of the download is shown."""
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(files, ended, say))
+    watcher.start()
+    try:
+        return requests.post(
+            f"{url}/ExecuteSTP",
+            data=raw,
+            headers={**AGENT_HEADERS, "x-ci360-con-inv-trace-id": f"demo-{uuid.uuid4()}"},
+            timeout=3600,
+        )
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _watch(files: _FileServer, ended: threading.Event, say: Say) -> None:
+    started = time.monotonic()
+    while not ended.wait(0.5):
+        say(f"  working: {files.progress()}, {time.monotonic() - started:.1f} s")
+    say(f"  answered after {time.monotonic() - started:.2f} s: {files.progress()}")
+
+
+def _first_lines(dataset: Path) -> Iterator[str]:
+    with dataset.open(encoding="utf-8", newline="") as file:
+        for row in islice(csv.reader(file), _SHOWN_ROWS + 1):
+            yield " | ".join(row)
+
+
+@contextmanager
+def _emulator(
+    settings: Settings, files: _FileServer, folder: Path, wanted: bool, say: Say
+) -> Iterator[str]:
+    """The setting ``stpurl`` for the demonstration."""
+    if not wanted:
+        yield settings.stpurl
+        return
+    own = replace(settings, downloadhosts=files.patterns, outputfolder=folder)
+    with Emulator(embedded_stored_process(own)) as emulator:
+        say(f"the pretend SAS BI Web Services listens at {emulator.url}")
+        yield emulator.stpurl
+
+
+@contextmanager
+def _service(conf: Path, environment: dict[str, str], say: Say) -> Iterator[str]:
+    """The service as a process of its own, on a free port; its address."""
+    command = [sys.executable, "-m", "connector_proxy", "serve", "--conf", str(conf)]
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", "0"],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if "http://" not in line:
+            log = environment["CONNECTOR_PROXY_LOGFILEPATH"]
+            raise DemoFailed(
+                f"the service did not start; try 'serve', and look at its log in {log}"
+            )
+        url = "http://" + line.split("http://", 1)[1].split("/", 1)[0]
+        say(f"the service listens at {url} (configuration: {conf})")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(40)
+
+
+class _FileServer:
+    """Serves a metadata and a data file on loopback, as presigned URLs do: GET only, and with
+    the right query string only."""
+
+    def __init__(self, rows: int) -> None:
+        self._folder = Path(os.path.realpath(_made(rows)))
+        self._signature = uuid.uuid4().hex
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._port = int(self._server.server_address[1])
+        self._sent = 0
+        self.pattern = f"http://127.0.0.1:{self._port}"
+        self.patterns = (HostPattern("http", "127.0.0.1", self._port),)
+
+    def url(self, name: str) -> str:
+        signature = f"X-Amz-Expires=900&X-Amz-Signature={self._signature}"
+        return f"{self.pattern}/exports/{name}?X-Amz-Algorithm=AWS4-HMAC-SHA256&{signature}"
+
+    def progress(self) -> str:
+        total = sum(path.stat().st_size for path in self._folder.iterdir())
+        return f"{self._sent:,} of {total:,} bytes downloaded"
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        files = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = files._folder / self.path.split("?")[0].rsplit("/", 1)[1]
+                if not self.path.endswith(files._signature) or not path.is_file():
+                    self.send_error(403)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(path.stat().st_size))
+                self.end_headers()
+                with path.open("rb") as file:
+                    while chunk := file.read(1 << 18):
+                        self.wfile.write(chunk)
+                        files._sent += len(chunk)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet: the demonstration tells its own story."""
+
+        return Handler
+
+    def __enter__(self) -> _FileServer:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _made(rows: int) -> str:
+    """A folder with the two files for ``rows`` invented customers, the same each time."""
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="connector-proxy-demo-"))
+    metadata = [{"columnName": name, "dataType": kind} for name, kind in _COLUMNS.items()]
+    (folder / "metadata").write_text(json.dumps(metadata), encoding="utf-8")
+    chance = random.Random(360)
+    with (folder / "data").open("w", encoding="utf-8", newline="") as file:
+        for number in range(rows):
+            file.write(_customer(number, chance))
+    return str(folder)
+
+
+def _customer(number: int, chance: random.Random) -> str:
+    identity = uuid.UUID(int=chance.getrandbits(128), version=4)
+    name = f"{chance.choice(_GIVEN)} {chance.choice(_FAMILY)}"
+    balance = "" if number % 10 == 9 else f"{chance.uniform(-100, 5000):.2f}"
+    birth = f"{chance.randint(1930, 2008)}-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}"
+    seen = f"2026-11-{chance.randint(1, 20):02}T{chance.randint(0, 23):02}:30:00Z"
+    return f'{identity},{number:07},"{name}",{balance},{birth},{seen}\n'

@@ -1,0 +1,40 @@
+"""Where deliveries go: one small file a kind, and the registry that picks one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from connector_proxy.destinations.embedded import Embedded
+from connector_proxy.destinations.sas import Sas
+from connector_proxy.records import Outcome, Stream
+from connector_proxy.settings import Settings
+
+
+class Destination(Protocol):
+    """Carries one stream out.
+
+    ``name`` is the word for logs. ``deliver`` returns what the stored process said, or raises
+    ``Refused``, ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
+    """
+
+    name: str
+
+    def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome: ...
+
+    def close(self) -> None: ...
+
+
+class Destinations:
+    """Every kind of destination once, for the life of the process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sas = Sas(pool_size=settings.threads)
+        self._embedded = Embedded()
+
+    def of(self, settings: Settings) -> Destination:
+        """The destination that the settings of one stored process name."""
+        return self._embedded if settings.embedded else self._sas
+
+    def close(self) -> None:
+        self._sas.close()
+        self._embedded.close()

@@ -1,0 +1,39 @@
+"""A stored process on a SAS 9.4 server, called through SAS BI Web Services."""
+
+from __future__ import annotations
+
+from connector_proxy.records import Outcome, Stream
+from connector_proxy.reply import read_reply
+from connector_proxy.sasbiws import Caller
+from connector_proxy.settings import Settings
+from connector_proxy.stream import build_request, is_raw
+
+
+class Sas:
+    """Sends the stream with one POST and reads the reply."""
+
+    name = "sas"
+
+    def __init__(self, pool_size: int) -> None:
+        self._caller = Caller(pool_size)
+
+    def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome:
+        """Call the stored process ``stp_name``; see ``Destination``."""
+        user, password = settings.stpusername.reveal(), settings.stppassword.reveal()
+        request = build_request(settings.stpurl, stp_name, stream, user, password)
+        reply = self._caller.post(
+            request,
+            connect_timeout=settings.connecttimeout,
+            read_timeout=settings.readtimeout,
+            ca_bundle=settings.cabundle,
+        )
+        return read_reply(
+            reply.status,
+            reply.headers,
+            reply.body,
+            raw=is_raw(request.url),
+            complete=reply.complete,
+        )
+
+    def close(self) -> None:
+        self._caller.close()

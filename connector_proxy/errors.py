@@ -1,0 +1,96 @@
+"""Every failure that a caller acts on: one family, told apart by who has to act.
+
+Each class knows its ``code`` (stable, for machines), its HTTP ``status`` and an ``advice`` for
+the administrator. A message never holds a URL with its query string, a path of the server, a
+credential or a value out of the customer's data: it may travel in an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One fault of a request: ``field`` is its path in the JSON, ``issue`` what is wrong there."""
+
+    field: str
+    issue: str
+
+
+class ConnectorProxyError(Exception):
+    """Base of the family; raised itself only where nothing more is known."""
+
+    code = "internal_error"
+    status = 500
+    advice = "Look for the request id in the log of connector-proxy."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        advice: str = "",
+        details: Iterable[Detail] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code or self.code
+        self.advice = advice or self.advice
+        self.details = tuple(details)
+
+
+class ConfigurationError(ConnectorProxyError):
+    """The configuration cannot be used; raised at start, before a port is opened."""
+
+    code = "configuration"
+    advice = "Correct the configuration and start again; 'connector-proxy check' shows it."
+
+
+class NotJson(ConnectorProxyError):
+    """The body is not one clean JSON object (400)."""
+
+    code = "not_json"
+    status = 400
+    advice = "Let the connector of the custom task type send the payload as it is, as JSON."
+
+
+class Unprocessable(ConnectorProxyError):
+    """The JSON is clean, but something needed is missing or not allowed (422)."""
+
+    code = "unprocessable"
+    status = 422
+    advice = "Correct the send parameters of the custom task; 'details' names each one."
+
+
+class Refused(ConnectorProxyError):
+    """An attempt failed for good: the same again would fail the same way (502)."""
+
+    code = "refused"
+    status = 502
+
+
+class Unavailable(ConnectorProxyError):
+    """An attempt failed before anything happened: the same may be tried again (503).
+
+    ``retry_after`` is the wait in seconds that the other side asked for, or None.
+    """
+
+    code = "unavailable"
+    status = 503
+    advice = "Nothing was carried out; it may be sent again."
+
+    def __init__(self, message: str, *, retry_after: int | None = None, **more: str) -> None:
+        super().__init__(message, **more)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(ConnectorProxyError):
+    """The request was sent and no verdict came back: it may or may not have run (504)."""
+
+    code = "outcome_unknown"
+    status = 504
+    advice = (
+        "The stored process may have run, or may still be running. Look at its log and its "
+        "dataset before the task is sent again."
+    )

@@ -1,0 +1,263 @@
+"""Raw bytes of a request in, a checked ``Webhook`` out, or an error that names the JSON path.
+
+Facts only: no socket, file, clock or Flask. The Content-Type is never asked, since the agent of
+the general access point sends ``text/plain`` unless somebody set a header on the endpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from connector_proxy.errors import Detail, NotJson, Unprocessable
+from connector_proxy.records import Kind, Number, Payload, Webhook
+
+MAX_DEPTH = 100
+"""Levels of nesting that a payload may have; real ones have five."""
+
+STP_NAME = re.compile(r"[\w .()&+,'@=-]{1,128}")
+"""A stored process name: letters of any script, digits, and what SAS folders commonly hold.
+No slash, no ``?#%``: whatever could lead to another address stays out."""
+
+_STP_PLACES = (("sendParameters",), ("outboundProperties", "properties"), ("properties",))
+_URLS = ("dataFile", "metadataFile")
+
+
+def read_webhook(
+    raw: bytes,
+    *,
+    query: Mapping[str, str] | None = None,
+    default_stp: str = "",
+    allowed_stps: Collection[str] = (),
+) -> Webhook:
+    """Understand one request of the connector, bulk or triggered.
+
+    ``query`` is the query string of the request, ``default_stp`` the stored process for
+    payloads that name none, ``allowed_stps`` the only names accepted (empty: every one).
+    Raises ``NotJson`` or ``Unprocessable``. Unknown members are kept (SAS's guideline for
+    connectors: validate early, tolerate new members).
+    """
+    payload = parse(raw)
+    kind = _kind(payload)
+    return Webhook(
+        kind=kind,
+        stp_name=_stp_name(payload, query or {}, default_stp, allowed_stps),
+        payload=payload,
+        task_name=_text_at(payload, "task", "taskName") or _text_at(payload, "eventName"),
+        occurrence_id=_text_at(payload, "task", "occurrenceId")
+        if kind is Kind.BULK
+        else _text_at(payload, "guid"),
+        tracking_code=_text_at(payload, "contactResponse", "responseTrackingCode"),
+    )
+
+
+def parse(raw: bytes) -> Payload:
+    """Parse one JSON object strictly (RFC 8259, UTF-8 with or without BOM).
+
+    Numbers become ``Number``, the text as written. Raises ``NotJson`` for another encoding,
+    broken JSON, NaN and Infinity, text behind the object, a key that stands twice in one
+    object (its path is named), nesting beyond ``MAX_DEPTH``, and anything but an object.
+    """
+    text = _decoded(raw)
+    try:
+        payload = _STRICT.decode(text)
+    except _DuplicateKeyError:
+        path = next(_duplicates(_PAIRS.decode(text)), "")
+        raise _not_json("a key stands twice in one object", path) from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise NotJson(f"The body is not JSON: {error.msg} ({place}).") from None
+    except _ConstantError as error:
+        raise NotJson(f"The body is not JSON: {error} is not a JSON number.") from None
+    except RecursionError:
+        raise _not_json(f"nested deeper than {MAX_DEPTH} levels", "") from None
+    if not isinstance(payload, dict):
+        raise NotJson("The body is JSON, but not an object: it must begin with '{'.")
+    _check_depth(payload)
+    return payload
+
+
+def _decoded(raw: bytes) -> str:
+    if not raw.strip():
+        raise NotJson("The body is empty; a JSON object is expected.")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotJson(f"The body is not UTF-8 (byte {error.start}).") from None
+
+
+class _DuplicateKeyError(Exception):
+    pass
+
+
+class _ConstantError(Exception):
+    pass
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object with its duplicate keys, for telling where they are."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Payload:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _DuplicateKeyError
+    return members
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise _ConstantError(constant)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=_refuse_constant,
+)
+_PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs)
+
+
+def _duplicates(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, _Pairs):
+        seen = set()
+        for key, child in value:
+            here = join_path(path, key)
+            if key in seen:
+                yield here
+            seen.add(key)
+            yield from _duplicates(child, here)
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _duplicates(child, f"{path}[{index}]")
+
+
+def _check_depth(payload: Payload) -> None:
+    level: list[tuple[str, Any]] = [("", payload)]
+    for _ in range(MAX_DEPTH):
+        level = [nested for path, value in level for nested in _nested(path, value)]
+        if not level:
+            return
+    raise _not_json(f"nested deeper than {MAX_DEPTH} levels", level[0][0])
+
+
+def _nested(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if isinstance(child, dict | list):
+                yield join_path(path, key), child
+    else:
+        for index, child in enumerate(value):
+            if isinstance(child, dict | list):
+                yield f"{path}[{index}]", child
+
+
+def _not_json(issue: str, path: str) -> NotJson:
+    where = f" at '{path}'" if path else ""
+    return NotJson(
+        f"The body is not clean JSON: {issue}{where}.", details=[Detail(path or "(body)", issue)]
+    )
+
+
+def join_path(path: str, key: str) -> str:
+    """The path of member ``key`` below ``path``, in printable ASCII and at most 120 characters.
+
+    It stands in answers and logs, and a key may be anything at all.
+    """
+    shown = key.encode("ascii", "backslashreplace").decode()
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+    whole = f"{path}.{shown}" if path else shown
+    return whole if len(whole) <= 120 else whole[:117] + "..."
+
+
+def _kind(payload: Payload) -> Kind:
+    """Tell bulk from triggered: ``presignedUrls`` is bulk, ``guid`` and ``eventType`` triggered."""
+    urls = payload.get("presignedUrls")
+    if urls is not None:
+        missing = [f"presignedUrls.{name}" for name in _URLS if not _text_at(urls, name)]
+        if missing:
+            raise _unprocessable("The payload lacks a presigned URL", missing, "is missing")
+        return Kind.BULK
+    missing = [name for name in ("guid", "eventType") if not _text_at(payload, name)]
+    if not missing:
+        return Kind.TRIGGERED
+    raise _unprocessable(
+        "The payload is neither a bulk task (presignedUrls) nor an event (guid, eventType)",
+        ["presignedUrls", *missing],
+        "is missing",
+    )
+
+
+def _stp_name(
+    payload: Payload, query: Mapping[str, str], default: str, allowed: Collection[str]
+) -> str:
+    path, value = next(_stp_candidates(payload, query, default), ("", ""))
+    if not path:
+        raise _unprocessable(
+            "The payload names no stored process and defaultstp is not set",
+            ["sendParameters.stpName"],
+            "is missing; looked in sendParameters, outboundProperties.properties, "
+            "properties and the query string",
+        )
+    if isinstance(value, dict | list):
+        raise _unprocessable(
+            "The stored process name cannot be used", [path], "must be text, not a list or object"
+        )
+    name = str(value).strip()
+    issue = stp_name_issue(name)
+    if issue:
+        raise _unprocessable("The stored process name cannot be used", [path], issue)
+    if allowed and name.casefold() not in {one.casefold() for one in allowed}:
+        raise _unprocessable(
+            "The stored process is not allowed here", [path], "is not among allowedstps"
+        )
+    return name
+
+
+def _stp_candidates(
+    payload: Payload, query: Mapping[str, str], default: str
+) -> Iterator[tuple[str, Any]]:
+    for place in _STP_PLACES:
+        parent: Any = payload
+        for step in place:
+            parent = parent.get(step) if isinstance(parent, dict) else None
+        yield from _named_stp(parent, ".".join(place) + ".")
+    yield from _named_stp(query, "query string: ")
+    if default:
+        yield "defaultstp", default
+
+
+def _named_stp(members: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Values under the key stpName, as administrators type it: any case, blanks around it."""
+    if isinstance(members, Mapping):
+        for key, value in members.items():
+            if key.strip().casefold() == "stpname" and not _blank(value):
+                yield f"{prefix}stpName", value
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def stp_name_issue(name: str) -> str:
+    """What is wrong with a stored process name, or an empty text when it may be used."""
+    if len(name) > 128:
+        return "is longer than 128 characters"
+    if ".." in name or not name.strip("."):
+        return "may not hold '..' nor consist of a dot"
+    if not STP_NAME.fullmatch(name):
+        bad = next((c for c in name if not STP_NAME.fullmatch(c)), "")
+        return f"holds a character that is not allowed (U+{ord(bad):04X})" if bad else "is empty"
+    return ""
+
+
+def _text_at(value: Any, *path: str) -> str:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _unprocessable(message: str, fields: list[str], issue: str) -> Unprocessable:
+    return Unprocessable(message + ".", details=[Detail(field, issue) for field in fields])

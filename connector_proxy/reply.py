@@ -1,0 +1,347 @@
+"""Status, headers and body of a stored process's answer in, an ``Outcome`` out.
+
+Facts only. The table is that of the BI Web Services guide with the gaps closed by caution: what
+was sent and has no clear end is ``unknown``, never ``retry``; HTML is never a success.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+
+from lxml import etree
+
+from connector_proxy.records import Outcome, Verdict
+
+KEPT = 2000
+"""Characters of a foreign answer that the log keeps."""
+
+_OWN_NUMBERS = ("rows", "columns", "rejectedRows", "unreadableValues")
+_OWN_TEXT = re.compile(r"[\w .,()-]{1,128}")
+
+
+def read_reply(
+    status: int, headers: Mapping[str, str], body: bytes, *, raw: bool, complete: bool
+) -> Outcome:
+    """Judge one reply.
+
+    ``status`` is the HTTP status, ``body`` the bytes received (``complete``: all there were),
+    ``raw`` tells that one stream was asked for without its envelope. Header names are matched
+    as the mapping given does. Never raises for anything a server may send.
+    """
+    by_status = _by_status(status, headers, body)
+    if by_status:
+        return by_status
+    if not complete:
+        return _foreign(status, body, "it is too long")
+    root = _parsed(body, headers.get("Content-Type", ""))
+    fault = _fault(root, status) if root is not None else None
+    if fault:
+        return fault
+    if _is_html(headers, body):
+        return _html(status, body)
+    if not 200 <= status < 300:
+        return _foreign(status, body)
+    return _raw(status, headers, body, root) if raw else _envelope(status, body, root)
+
+
+def _by_status(status: int, headers: Mapping[str, str], body: bytes) -> Outcome | None:
+    if status in (401, 403):
+        return _refused_credentials(status, "HTTP status " + str(status), body)
+    if status == 404:
+        return _refused_call(status, "there is no stored process at that address", body)
+    if status in (429, 503):
+        return Outcome(
+            Verdict.RETRY,
+            "busy",
+            f"The SAS server is not ready (HTTP status {status}).",
+            "Nothing was carried out; it may be sent again.",
+            status=status,
+            retry_after=_seconds(headers.get("Retry-After", "")),
+        )
+    if status == 502:
+        return _unreachable(status, "the front end has no connection to the SAS server")
+    if status == 504:
+        return _unknown(status, "the front end stopped waiting for the stored process")
+    if 300 <= status < 400:
+        return _logon_page(status, "it redirects to another page")
+    return None
+
+
+def _seconds(text: str) -> int | None:
+    """Retry-After in seconds; its date form is left to the schedule's own wait."""
+    return min(int(text), 86_400) if re.fullmatch(r"\d{1,9}", text.strip()) else None
+
+
+def _parsed(body: bytes, content_type: str = "") -> etree._Element | None:
+    """The root of an XML body without a DOCTYPE, or None. Entities are never expanded, and
+    libxml2's own limits (256 levels, 10 MB a text) stay on. The charset of the content type
+    counts where the document does not tell its own."""
+    body = body.lstrip(b" \r\n\t")
+    if not body.startswith((b"<", b"\xef\xbb\xbf")):
+        return None
+    charset = re.search(r"charset=[\"']?([\w-]{1,40})", content_type)
+    for encoding in (None, charset[1]) if charset else (None,):
+        try:
+            root = etree.fromstring(body, _parser(encoding))
+        except (etree.XMLSyntaxError, ValueError, LookupError):
+            continue
+        return None if root.getroottree().docinfo.doctype else root
+    return None
+
+
+def _parser(encoding: str | None) -> etree.XMLParser:
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, encoding=encoding
+    )
+
+
+def _elements(root: etree._Element) -> Iterator[tuple[str, etree._Element]]:
+    for element in root.iter(etree.Element):
+        yield etree.QName(element).localname, element
+
+
+def _text(element: etree._Element) -> str:
+    return "".join(element.itertext(etree.Element)).strip()
+
+
+def _fault(root: etree._Element, status: int) -> Outcome | None:
+    """The outcome of a fault document, whichever family it came from.
+
+    Looked for outside ``Value`` only: below it stands the stored process's own output.
+    """
+    faults = [
+        element
+        for name, element in _elements(root)
+        if name in ("Fault", "Exception") and not _below_value(element)
+    ]
+    if not faults:
+        return None
+    code = next((_fault_code(e) for e in faults if _fault_code(e)), 0)
+    words = _shortened(" ".join(_fault_words(faults)))
+    return _by_fault_code(code, status, words)
+
+
+def _local(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def _below_value(element: etree._Element) -> bool:
+    return any(_local(parent) == "Value" for parent in element.iterancestors(etree.Element))
+
+
+def _fault_code(element: etree._Element) -> int:
+    for name, value in element.attrib.items():
+        if etree.QName(name).localname.lower() == "code" and value.strip().isdecimal():
+            return int(value.strip()[:9])
+    found = re.search(r"\b([1-5]000)\b", _text_of_child(element, "faultcode"))
+    return int(found[1]) if found else 0
+
+
+def _text_of_child(element: etree._Element, name: str) -> str:
+    return next((_text(child) for child in element if _is(child, name)), "")
+
+
+def _is(element: etree._Element, name: str) -> bool:
+    return isinstance(element.tag, str) and _local(element).lower() == name.lower()
+
+
+def _fault_words(faults: list[etree._Element]) -> Iterator[str]:
+    for element in faults:
+        yield _text_of_child(element, "faultstring")
+        yield from (
+            value for name, value in element.attrib.items() if name.lower().endswith("message")
+        )
+        for child in element.iter(etree.Element):
+            if _local(child).upper() in ("SYSCC", "SYSMSG"):
+                yield f"{_local(child).upper()}={_text(child)}"
+
+
+def _by_fault_code(code: int, status: int, words: str) -> Outcome:
+    match code:
+        case 1000:
+            return _refused_credentials(status, "fault 1000", words)
+        case 2000:
+            return _refused_call(status, "fault 2000: name, prompt or payload", words)
+        case 4000:
+            return _unreachable(status, "fault 4000: metadata or stored process server", words)
+        case 5000:
+            return _unknown(status, "fault 5000: the stored process ran out of its time", words)
+    return Outcome(
+        Verdict.REFUSED,
+        "sas_error",
+        "The stored process ended with an error"
+        + (f" (SYSCC {found[1]})." if (found := re.search(r"SYSCC=\s*(\d{1,5})", words)) else "."),
+        "SAS's own message stands in the log of connector-proxy under this delivery id. "
+        "Note that a mere warning (SYSCC 4) is a fault unless the web service accepts it.",
+        cause=words,
+        status=status,
+    )
+
+
+def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    start = body[:512].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    return "html" in headers.get("Content-Type", "").lower() or start.startswith(
+        (b"<!doctype html", b"<html")
+    )
+
+
+def _html(status: int, body: bytes) -> Outcome:
+    lower = body[:65536].lower()
+    if 200 <= status < 300 or b"password" in lower or b"saslogon" in lower:
+        return _logon_page(status, "it answered with a page for people", body)
+    return _foreign(status, body)
+
+
+def _envelope(status: int, body: bytes, root: etree._Element | None) -> Outcome:
+    """A reply with its envelope: some element's name ends in ``Response``."""
+    if root is None or not any(name.endswith("Response") for name, _ in _elements(root)):
+        return _foreign(status, body)
+    value = next((e for name, e in _elements(root) if name == "Value"), None)
+    return _own_outcome(status, _own_document(value) if value is not None else None)
+
+
+def _own_document(value: etree._Element) -> etree._Element | None:
+    """What the stored process wrote, from below ``Value``: elements, text, CDATA or Base64."""
+    child = next((e for e in value if isinstance(e.tag, str)), None)
+    if child is not None:
+        return child
+    text = _text(value)
+    stream = value.getparent()
+    kind = stream.get("contentType", "") if stream is not None else ""
+    if kind and "text" not in kind.lower() and "xml" not in kind.lower():
+        try:
+            return _parsed(base64.b64decode("".join(text.split()), validate=True))
+        except (binascii.Error, ValueError):
+            return None
+    return _parsed(text.encode("utf-8"))
+
+
+def _raw(
+    status: int, headers: Mapping[str, str], body: bytes, root: etree._Element | None
+) -> Outcome:
+    """One stream as it is. XML that cannot be read is not an answer; other text may be one."""
+    claims_xml = "xml" in headers.get("Content-Type", "").lower() and bool(body.strip())
+    if root is None and (claims_xml or body.lstrip().startswith(b"<")):
+        return _foreign(status, body)
+    return _own_outcome(status, root)
+
+
+def _own_outcome(status: int, document: etree._Element | None) -> Outcome:
+    """Judge by what the stored process says of itself (``stpResult``), if it says anything.
+
+    Without such a document a reply without a fault counts as done: SAS sends one for every
+    stored process that kept SYSCC acceptable.
+    """
+    own = None
+    if document is not None:
+        own = next((e for name, e in _elements(document) if name.lower() == "stpresult"), None)
+    if own is None:
+        said = document.get("status", "") if document is not None else ""
+        if said.lower() == "error":
+            return _own_error(status, "", _shortened(_text(document)))
+        return Outcome(Verdict.DONE, "done", status=status)
+    facts = {_local(child).lower(): _text(child) for child in own.iter(etree.Element)}
+    if facts.get("status", "").lower() != "ok":
+        return _own_error(status, facts.get("code", ""), _shortened(facts.get("message", "")))
+    return Outcome(Verdict.DONE, "done", status=status, result=_own_result(facts))
+
+
+def _own_result(facts: Mapping[str, str]) -> dict[str, str | int]:
+    result: dict[str, str | int] = {}
+    for name in _OWN_NUMBERS:
+        if re.fullmatch(r"\d{1,15}", facts.get(name.lower(), "")):
+            result[name] = int(facts[name.lower()])
+    if _OWN_TEXT.fullmatch(facts.get("dataset", "")):
+        result["dataSet"] = facts["dataset"]
+    return result
+
+
+def _own_error(status: int, code: str, words: str) -> Outcome:
+    shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
+    return Outcome(
+        Verdict.REFUSED,
+        "stored_process_error",
+        f"The stored process reported an error of its own{shown}.",
+        "Its message stands in the log of connector-proxy under this delivery id.",
+        cause=words,
+        status=status,
+    )
+
+
+def _refused_credentials(status: int, why: str, body: bytes | str = "") -> Outcome:
+    return Outcome(
+        Verdict.REFUSED,
+        "credentials",
+        f"The SAS server does not accept the credentials ({why}).",
+        "Set stpusername and stppassword in credentials.ini to a user who may run the stored "
+        "process, or switch on the anonymous web user of SAS BI Web Services.",
+        cause=_shortened(body),
+        status=status,
+    )
+
+
+def _logon_page(status: int, why: str, body: bytes | str = "") -> Outcome:
+    return Outcome(
+        Verdict.REFUSED,
+        "logon_page",
+        f"The address asks for a logon instead of running the stored process: {why}.",
+        "Check stpurl (it must lead to /SASBIWS/rest/ or /SASBIWS/services/) and the "
+        "credentials in credentials.ini.",
+        cause=_shortened(body),
+        status=status,
+    )
+
+
+def _refused_call(status: int, why: str, body: bytes | str) -> Outcome:
+    return Outcome(
+        Verdict.REFUSED,
+        "not_callable",
+        f"SAS cannot call the stored process ({why}).",
+        "Compare stpName and stpurl with the folder and name in SAS Management Console, and "
+        "see that the user may execute it.",
+        cause=_shortened(body),
+        status=status,
+    )
+
+
+def _unreachable(status: int, why: str, words: str = "") -> Outcome:
+    return Outcome(
+        Verdict.RETRY,
+        "sas_unreachable",
+        f"The SAS server cannot be reached ({why}).",
+        "See that the metadata server and the stored process server are running.",
+        cause=words,
+        status=status,
+    )
+
+
+def _unknown(status: int, why: str, words: str = "") -> Outcome:
+    return Outcome(
+        Verdict.UNKNOWN,
+        "outcome_unknown",
+        f"Nobody can tell whether the stored process ran to its end ({why}).",
+        "Look at its log and its dataset before the task is sent again.",
+        cause=words,
+        status=status,
+    )
+
+
+def _foreign(status: int, body: bytes, why: str = "") -> Outcome:
+    return Outcome(
+        Verdict.REFUSED,
+        "not_sasbiws",
+        f"The answer is not one of SAS BI Web Services (HTTP status {status}"
+        f"{', ' + why if why else ''}).",
+        "Check stpurl; the beginning of the answer stands in the log of connector-proxy.",
+        cause=_shortened(body),
+        status=status,
+    )
+
+
+def _shortened(words: bytes | str) -> str:
+    if isinstance(words, bytes):
+        words = words[: 4 * KEPT].decode("utf-8", "replace")
+    return " ".join(words.split())[:KEPT]

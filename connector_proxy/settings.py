@@ -1,0 +1,223 @@
+"""The configuration folder and the environment in, frozen ``Settings`` out.
+
+Three files, as existing installations have them: ``serviceConfig.ini``, ``credentials.ini`` and
+``serviceConfig.py``. ``KEYS`` is the one table of names, types, defaults and sentences. Whatever
+is not understood is an error at start that names file, line and key, and says what to write.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from connector_proxy import conffiles, values
+from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
+from connector_proxy.values import EMBEDDED, HostPattern, Secret
+
+SERVICE_INI = "serviceConfig.ini"
+CREDENTIALS_INI = "credentials.ini"
+SERVICE_PY = "serviceConfig.py"
+SHIPPED = Path(__file__).resolve().parent / "shipped" / "conf"
+"""The configuration inside an installed wheel."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective configuration. Times are in seconds, paths absolute.
+
+    ``home`` is the folder that relative paths count from. ``origins`` tells where each value
+    came from, ``notes`` what an administrator should know about it.
+    """
+
+    home: Path
+    conf: Path
+    host: str
+    port: int
+    debug: bool
+    stpurl: str
+    stpusername: Secret
+    stppassword: Secret
+    proglog: str
+    loglevel: str
+    logfilepath: Path
+    connecttimeout: float
+    readtimeout: float
+    cabundle: Path | None
+    outboundproxy: str
+    defaultstp: str
+    allowedstps: tuple[str, ...]
+    downloadhosts: tuple[HostPattern, ...]
+    outputfolder: Path
+    maxrequestbytes: int
+    threads: int
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+    overrides: Mapping[str, Mapping[str, Any]]
+
+    def for_stp(self, name: str) -> Settings:
+        """The settings as the section ``[stp:NAME]`` changes them (name without regard to case)."""
+        own = self.overrides.get(name.casefold())
+        return replace(self, **own) if own else self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded stored process is called instead of a SAS server."""
+        return self.stpurl == EMBEDDED
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting: the file it stands in, how its text is understood, its value without a word
+    of the administrator, whether ``[stp:NAME]`` may change it, and its sentence."""
+
+    name: str
+    file: str
+    parse: Callable[[str, Path], Any]
+    default: str
+    per_stp: bool
+    sentence: str
+
+
+KEYS = (
+    Key("stpurl", SERVICE_INI, values.stpurl, EMBEDDED, True,
+        "Address of the stored processes with {{stpName}} in it, or the word embedded."),
+    Key("proglog", SERVICE_INI, values.proglog, "True", False,
+        "Write a log file: True, False, or the name of the file."),
+    Key("loglevel", SERVICE_INI, values.level, "INFO", False,
+        "DEBUG, INFO, WARNING, ERROR or CRITICAL."),
+    Key("logfilepath", SERVICE_INI, values.folder, ".\\logs\\", False,
+        "Folder of the log file."),
+    Key("connecttimeout", SERVICE_INI, values.number(0.1, 300), "5", True,
+        "Seconds to wait for a connection."),
+    Key("readtimeout", SERVICE_INI, values.number(0.1, 86400), "300", True,
+        "Seconds to wait for the whole answer of a stored process, or for the next bytes of a "
+        "file."),
+    Key("cabundle", SERVICE_INI, values.pem_file, "", True,
+        "PEM file with the certificates to trust instead of the well-known ones."),
+    Key("outboundproxy", SERVICE_INI, values.proxy, "", True,
+        "Proxy for downloads, http://host:port; stored processes are called without one."),
+    Key("defaultstp", SERVICE_INI, values.stp, "", False,
+        "Stored process for payloads that name none."),
+    Key("allowedstps", SERVICE_INI, values.stps, "", False,
+        "The only stored processes that may be called, separated by commas; empty: every one."),
+    Key("downloadhosts", SERVICE_INI, values.hosts, "*.amazonaws.com", True,
+        "Hosts to download from, separated by commas; plain http only where a pattern says "
+        "http://."),
+    Key("outputfolder", SERVICE_INI, values.folder, ".\\output\\", True,
+        "Folder of the datasets that the embedded stored process writes."),
+    Key("maxrequestbytes", SERVICE_INI, values.whole(1024, 1 << 30), "1048576", False,
+        "Largest request body in bytes."),
+    Key("threads", SERVICE_INI, values.whole(1, 1000), "64", False,
+        "Requests handled at the same time."),
+    Key("stpusername", CREDENTIALS_INI, values.secret, "", True,
+        "User for the stored processes; empty: none is sent."),
+    Key("stppassword", CREDENTIALS_INI, values.secret, "", True,
+        "Password of that user."),
+    Key("host", SERVICE_PY, values.host, "127.0.0.10", False,
+        "Address to listen on."),
+    Key("port", SERVICE_PY, values.whole(0, 65535), "8100", False,
+        "Port to listen on; 0: a free one."),
+    Key("debug", SERVICE_PY, values.flag, "False", False,
+        "True: loglevel is DEBUG."),
+)  # fmt: skip
+_BY_NAME = {key.name: key for key in KEYS}
+_SECRETS = tuple(key.name for key in KEYS if key.parse is values.secret)
+
+
+def default_conf() -> Path:
+    """The configuration folder of the installation: ``conf`` beside the package (a checkout),
+    else ``conf`` beside the virtual environment, else the copy inside the package."""
+    for folder in (SHIPPED.parents[2] / "conf", Path(sys.prefix).parent / "conf"):
+        if (folder / SERVICE_INI).is_file():
+            return folder
+    return SHIPPED
+
+
+def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the configuration folder ``conf`` (default: ``CONNECTOR_PROXY_CONF``, else that of
+    the installation) and the environment, which wins. Raises ``ConfigurationError``."""
+    folder = (conf or Path(environment.get(CONF_VARIABLE) or default_conf())).resolve()
+    home = Path(sys.prefix) if folder == SHIPPED else folder.parent
+    notes: list[str] = []
+    files = [
+        conffiles.read_ini(folder / SERVICE_INI, _names(SERVICE_INI), _SECRETS),
+        _credentials(folder / CREDENTIALS_INI, notes),
+    ]
+    of_environment = conffiles.read_environment(environment, list(_BY_NAME))
+    entries: Section = {key.name: Entry(key.default, "default") for key in KEYS}
+    for sections in files:
+        entries |= sections.get("DEFAULT", {})
+    entries |= conffiles.read_py(folder / SERVICE_PY, _names(SERVICE_PY)) | of_environment
+    effective = {name: _value(name, entry, home) for name, entry in entries.items()}
+    if effective["debug"]:
+        effective["loglevel"] = "DEBUG"
+    overrides = _overrides(files, of_environment, home, notes)
+    notes += [entry.note for entry in entries.values() if entry.note]
+    return Settings(
+        **effective,
+        home=home,
+        conf=folder,
+        origins={name: entry.origin for name, entry in entries.items()},
+        notes=tuple(notes),
+        overrides=overrides,
+    )
+
+
+def _names(file: str) -> list[str]:
+    return [key.name for key in KEYS if key.file == file]
+
+
+def _credentials(path: Path, notes: list[str]) -> dict[str, Section]:
+    if path.exists():
+        return conffiles.read_ini(path, _names(CREDENTIALS_INI), _SECRETS)
+    notes.append(f"{path.name} is missing: credentials come from the environment, or none are sent")
+    return {}
+
+
+def _overrides(
+    files: Iterable[Mapping[str, Section]], environment: Section, home: Path, notes: list[str]
+) -> dict[str, dict[str, Any]]:
+    """The values of each ``[stp:NAME]``, by the name in lower case."""
+    overrides: dict[str, dict[str, Any]] = {}
+    for sections in files:
+        for stp, section in sections.items():
+            if stp != "DEFAULT":
+                own = overrides.setdefault(stp.casefold(), {})
+                own |= _own_values(section, environment, home, notes)
+    return overrides
+
+
+def _own_values(
+    section: Section, environment: Section, home: Path, notes: list[str]
+) -> dict[str, Any]:
+    own = {}
+    for name, entry in section.items():
+        if not _BY_NAME[name].per_stp:
+            what = f"{name} counts for the whole service; write it in [DEFAULT]"
+            raise conffiles.fault(entry.origin, what)
+        if entry.note:
+            notes.append(entry.note)
+        if name in environment:
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            notes.append(f"{entry.origin}: {name} does not count, since {variable} is set")
+        else:
+            own[name] = _value(name, entry, home)
+    return own
+
+
+def _value(name: str, entry: Entry, home: Path) -> Any:
+    try:
+        return _BY_NAME[name].parse(entry.text, home)
+    except ValueError as error:
+        raise conffiles.fault(entry.origin, f"{name} cannot be used: {error}") from None
+
+
+def shown(value: Any) -> str:
+    """One value as text for people; a secret stays one."""
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return "" if value is None else str(value)

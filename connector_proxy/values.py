@@ -1,0 +1,211 @@
+"""What the text of one setting means: each function takes the text and the folder that relative
+paths count from, and gives a value or raises ``ValueError`` with what to write instead."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from connector_proxy.intake import stp_name_issue
+from connector_proxy.stream import PLACEHOLDER
+
+EMBEDDED = "embedded"
+"""The word for ``stpurl`` that selects the embedded stored process."""
+
+
+class Secret:
+    """A text that prints as ``<secret>``; ``reveal()`` gives it to the one place that sends it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "<secret>" if self._text else "<none>"
+
+
+@dataclass(frozen=True)
+class HostPattern:
+    """Which addresses may be downloaded from: ``scheme``, a host with or without a leading
+    ``*.``, and a port (None: the scheme's own; 0: any)."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    def allows(self, scheme: str, host: str, port: int | None) -> bool:
+        """Whether a URL of these parts (host in lower case) matches."""
+        if scheme != self.scheme or (self.port != 0 and port != self.port):
+            return False
+        if self.host.startswith("*."):
+            return host.endswith(self.host[1:]) and len(host) > len(self.host[1:])
+        return host == self.host
+
+    def __str__(self) -> str:
+        port = {None: "", 0: ":*"}.get(self.port, f":{self.port}")
+        scheme = "" if self.scheme == "https" else f"{self.scheme}://"
+        return f"{scheme}{self.host}{port}"
+
+
+def _bool(text: str) -> bool:
+    word = text.lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0", ""):
+        return False
+    raise ValueError("write True or False")
+
+
+def flag(text: str, home: Path) -> bool:
+    return _bool(text)
+
+
+def proglog(text: str, home: Path) -> str:
+    try:
+        return "connector-proxy.log" if _bool(text) else ""
+    except ValueError:
+        if re.fullmatch(r"[\w][\w .-]{0,100}", text):
+            return text if "." in text else text + ".log"
+        raise ValueError("write True, False, or the name of the log file") from None
+
+
+def level(text: str, home: Path) -> str:
+    word = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text.upper(), text.upper())
+    if word not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise ValueError("write DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    return word
+
+
+def folder(text: str, home: Path) -> Path:
+    """Either slash works everywhere; relative to the folder that holds the configuration."""
+    if not text:
+        raise ValueError("write the path of a folder")
+    return (home / (text if os.name == "nt" else text.replace("\\", "/"))).resolve()
+
+
+def pem_file(text: str, home: Path) -> Path | None:
+    if not text:
+        return None
+    path = folder(text, home)
+    if not path.is_file():
+        raise ValueError("there is no such file; write the path of a PEM file, or nothing")
+    return path
+
+
+def number(least: float, most: float) -> Callable[[str, Path], float]:
+    def parse(text: str, home: Path) -> float:
+        if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text) or not least <= float(text) <= most:
+            raise ValueError(f"write a number from {least:g} to {most:g}")
+        return float(text)
+
+    return parse
+
+
+def whole(least: int, most: int) -> Callable[[str, Path], int]:
+    def parse(text: str, home: Path) -> int:
+        if not re.fullmatch(r"\d{1,12}", text) or not least <= int(text) <= most:
+            raise ValueError(f"write a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def host(text: str, home: Path) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
+        raise ValueError("write an address to listen on, such as 127.0.0.10")
+    return text
+
+
+def stpurl(text: str, home: Path) -> str:
+    if text.lower() == EMBEDDED:
+        return EMBEDDED
+    example = "http://server:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
+    _check_url(text, ("http", "https"), f"write 'embedded' or a URL such as {example}")
+    if len(PLACEHOLDER.findall(text)) != 1:
+        raise ValueError(
+            "it must hold {{stpName}} once, where the name of the stored process goes, "
+            f"such as {example}"
+        )
+    return text
+
+
+def proxy(text: str, home: Path) -> str:
+    if text:
+        _check_url(text, ("http", "https"), "write http://host:port, or nothing")
+    return text
+
+
+def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
+    try:
+        parts = urlsplit(text)
+        good = bool(parts.scheme in schemes and parts.hostname and parts.port != 0)
+    except ValueError:
+        good = False
+    if not good or re.search(r"[\x00-\x1f\x7f\\]", text):
+        raise ValueError(advice)
+    if parts.username is not None or parts.fragment:
+        raise ValueError("leave user, password and #fragment out of the address")
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in re.split(r"[,\n]", text) if item.strip()]
+
+
+def stp(text: str, home: Path) -> str:
+    issue = stp_name_issue(text) if text else ""
+    if issue:
+        raise ValueError(f"the name of the stored process {issue}")
+    return text
+
+
+def stps(text: str, home: Path) -> tuple[str, ...]:
+    return tuple(stp(name, home) for name in _list(text))
+
+
+def hosts(text: str, home: Path) -> tuple[HostPattern, ...]:
+    return tuple(_host_pattern(item) for item in _list(text))
+
+
+def _host_pattern(text: str) -> HostPattern:
+    found = re.fullmatch(
+        r"(?:(https?)://)?((?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:]+\])"
+        r"(?::(\*|\d{1,5}))?/?",
+        text,
+    )
+    if not found:
+        raise ValueError(
+            f"'{text}' is not a host pattern; write a host name such as *.amazonaws.com or, "
+            "for a test, http://127.0.0.1:*"
+        )
+    scheme, host, port = found.groups()
+    number = {None: None, "*": 0}.get(port, port)
+    return HostPattern(
+        scheme or "https", host.strip("[]").lower(), None if number is None else int(number)
+    )
+
+
+def secret(text: str, home: Path) -> Secret:
+    if re.match(r"\{sas\d{3}\}", text, re.IGNORECASE):
+        raise ValueError(
+            "a {SAS00n} string of PROC PWENCODE is not accepted over HTTP: SAS BI Web Services "
+            "documents no use of it there. Write the plain value and protect this file, or set "
+            "the environment variable instead"
+        )
+    return Secret(text)

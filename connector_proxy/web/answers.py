@@ -1,0 +1,140 @@
+"""Every answer of the server: small, JSON, and free of URLs, paths, data and stack traces.
+
+The shape of an error is that of SAS's guideline for connectors. CI 360 logs answers at INFO,
+therefore nothing of the payload comes back but the path of a faulty member.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from connector_proxy import logs
+from connector_proxy.errors import ConnectorProxyError, Detail
+from connector_proxy.records import Delivery, Outcome, Verdict
+
+_STATUS = {Verdict.DONE: 200, Verdict.REFUSED: 502, Verdict.RETRY: 503, Verdict.UNKNOWN: 504}
+_RETRY_AFTER = 60
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
+_log = logging.getLogger(__name__)
+
+_BY_STATUS = {
+    400: ("bad_request", "The request cannot be understood."),
+    404: ("not_found", "There is nothing at this address; webhooks go to POST /ExecuteSTP."),
+    405: ("method_not_allowed", "Only POST is answered at this address."),
+    413: ("too_large", "The request is larger than maxrequestbytes allows."),
+    431: ("headers_too_large", "The headers of the request are too large."),
+    500: ("internal_error", "The service failed; the fault is in its log under the request id."),
+}
+
+
+def install(app: Flask) -> None:
+    """Give every request an id, and every failure of ``app`` the one shape."""
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_error_handler(ConnectorProxyError, _of_error)
+    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(Exception, _of_fault)
+
+
+def _begin() -> None:
+    given = request.headers.get("x-ci360-con-inv-trace-id") or request.headers.get("X-Request-ID")
+    g.request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    logs.request_id.set(g.request_id)
+    logs.delivery_id.set("-")
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def of_outcome(delivery: Delivery, outcome: Outcome) -> Response:
+    """The answer to a webhook that was carried out, or was not."""
+    status = _STATUS[outcome.verdict]
+    if status == 200:
+        return _json(
+            200,
+            {
+                "status": "done",
+                "deliveryId": delivery.delivery_id,
+                "requestId": delivery.request_id,
+                "stpName": delivery.webhook.stp_name,
+                "result": dict(outcome.result),
+            },
+        )
+    response = _json(
+        status,
+        error_body(
+            outcome.code,
+            outcome.message,
+            outcome.advice,
+            delivery.request_id,
+            delivery_id=delivery.delivery_id,
+        ),
+    )
+    if status == 503:
+        response.headers["Retry-After"] = str(outcome.retry_after or _RETRY_AFTER)
+    return response
+
+
+def error_body(
+    code: str,
+    message: str,
+    advice: str,
+    request_id: str,
+    *,
+    details: Iterable[Detail] = (),
+    delivery_id: str = "",
+) -> dict[str, object]:
+    """The body of an error: ``timestamp`` is ISO 8601 in UTC, ``deliveryId`` stands there as
+    soon as there is one."""
+    error: dict[str, object] = {
+        "code": code,
+        "message": message,
+        "advice": advice,
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "requestId": request_id,
+        "details": [{"field": one.field, "issue": one.issue} for one in details],
+    }
+    return {"error": error, **({"deliveryId": delivery_id} if delivery_id else {})}
+
+
+def http_error(status: int, request_id: str) -> dict[str, object]:
+    """The body for a failure of HTTP itself, which waitress or Werkzeug noticed."""
+    code, message = _BY_STATUS.get(status, ("http_error", "The request cannot be answered."))
+    return error_body(code, message, "", request_id)
+
+
+def _of_error(error: ConnectorProxyError) -> Response:
+    _log.info('rejected status=%d code=%s message="%s"', error.status, error.code, error)
+    body = error_body(error.code, str(error), error.advice, g.request_id, details=error.details)
+    return _json(error.status, body)
+
+
+def _of_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    response = _json(status, http_error(status, g.request_id))
+    response.headers.update(_kept_headers(error))
+    return response
+
+
+def _kept_headers(error: HTTPException) -> Mapping[str, str]:
+    return {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+
+
+def _of_fault(error: Exception) -> Response:
+    _log.error("unhandled fault", exc_info=error)
+    return _json(500, http_error(500, g.request_id))
+
+
+def _json(status: int, body: Mapping[str, object]) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")

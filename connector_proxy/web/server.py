@@ -1,0 +1,100 @@
+"""Waitress in front of the application, with JSON for what waitress itself refuses, and an end
+that lets the requests in flight finish."""
+
+from __future__ import annotations
+
+import json
+import select
+import threading
+import time
+import uuid
+from typing import Any
+
+from flask import Flask
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.task import ErrorTask
+
+from connector_proxy.settings import Settings
+from connector_proxy.web.answers import http_error
+
+DRAIN_SECONDS = 30
+"""How long requests in flight may go on after the service was told to end."""
+
+_LOOP_SECONDS = 0.5
+
+
+class _JsonErrorTask(ErrorTask):
+    """A request that never reaches the application gets the same shape of error."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        body = json.dumps(http_error(error.code, uuid.uuid4().hex)).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers.append(("Content-Length", str(len(body))))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    error_task_class = _JsonErrorTask
+
+
+class Server:
+    """Serves ``app`` from a bound port until ``stop`` is called."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._map: dict[int, Any] = {}
+        self._stopping = threading.Event()
+        self._server = create_server(
+            app,
+            map=self._map,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            ident=None,
+            max_request_body_size=settings.maxrequestbytes,
+            connection_limit=1000,
+            asyncore_use_poll=hasattr(select, "poll"),
+            clear_untrusted_proxy_headers=True,
+        )
+        for listener in self._listeners():
+            listener.channel_class = _Channel
+
+    def _listeners(self) -> list[BaseWSGIServer]:
+        return [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return int(self._listeners()[0].effective_port)
+
+    def run(self) -> None:
+        """Serve; returns when ``stop`` was called and the requests in flight have ended."""
+        while not self._stopping.is_set():
+            self._loop()
+        for listener in self._listeners():
+            listener.accepting = False
+            listener.del_channel()
+            listener.socket.close()
+        give_up = time.monotonic() + DRAIN_SECONDS
+        while self._busy() and time.monotonic() < give_up:
+            self._loop()
+        self._server.task_dispatcher.shutdown(timeout=1)
+
+    def stop(self) -> None:
+        """Take no new connection and let ``run`` return; may be called by a signal handler."""
+        self._stopping.set()
+        for listener in self._listeners():
+            listener.pull_trigger()
+
+    def _loop(self) -> None:
+        use_poll = self._server.adj.asyncore_use_poll
+        wasyncore.loop(timeout=_LOOP_SECONDS, use_poll=use_poll, map=self._map, count=1)
+
+    def _busy(self) -> bool:
+        channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
+        return any(channel.requests or channel.total_outbufs_len for channel in channels)
