@@ -118,10 +118,10 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
 
 
 def _opened(path: Path) -> TextIO:
-    with path.open("rb") as file:
-        start = file.read(4)
-    raw: Any = gzip.open(path) if start.startswith(b"\x1f\x8b") else path.open("rb")
-    return io.TextIOWrapper(io.BufferedReader(raw, 1 << 18), "utf-8-sig", newline="")
+    raw: Any = path.open("rb")
+    if raw.peek(2).startswith(b"\x1f\x8b"):
+        raw = gzip.GzipFile(fileobj=raw)
+    return io.TextIOWrapper(raw, "utf-8-sig", newline="")
 
 
 def write(path: Path, columns: Iterable[Column], rows: Iterable[list[str]]) -> int:

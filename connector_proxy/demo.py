@@ -13,6 +13,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -177,7 +178,7 @@ def _emulator(
 def _service(conf: Path, environment: dict[str, str], say: Say) -> Iterator[str]:
     """The service as a process of its own, on a free port; its address."""
     command = [sys.executable, "-m", "connector_proxy", "serve", "--conf", str(conf)]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - this very program
         [*command, "--host", "127.0.0.1", "--port", "0"],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
@@ -239,7 +240,7 @@ class _FileServer:
                         self.wfile.write(chunk)
                         files._sent += len(chunk)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *args: Any) -> None:
                 """Quiet: the demonstration tells its own story."""
 
         return Handler
@@ -256,12 +257,10 @@ class _FileServer:
 
 def _made(rows: int) -> str:
     """A folder with the two files for ``rows`` invented customers, the same each time."""
-    import tempfile
-
     folder = Path(tempfile.mkdtemp(prefix="connector-proxy-demo-"))
     metadata = [{"columnName": name, "dataType": kind} for name, kind in _COLUMNS.items()]
     (folder / "metadata").write_text(json.dumps(metadata), encoding="utf-8")
-    chance = random.Random(360)
+    chance = random.Random(360)  # noqa: S311 - invented customers, nothing secret
     with (folder / "data").open("w", encoding="utf-8", newline="") as file:
         for number in range(rows):
             file.write(_customer(number, chance))

@@ -241,7 +241,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Quiet: ``requests`` and ``record`` tell more."""
 
     def do_GET(self) -> None:
@@ -343,14 +343,14 @@ class _Handler(BaseHTTPRequestHandler):
         if fail == "cut-headers":
             self._cut()
             return
+        if fail == "slow-headers":
+            self._drip(b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\n\r\n")
+            return
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
-        if fail == "slow-headers":
-            self._drip(b"".join(self._headers_buffer))
-            return
         self.end_headers()
         if fail == "cut-body":
             self.wfile.write(body[: len(body) // 2])
@@ -441,7 +441,8 @@ def _streams(ran: Ran, form: str) -> str:
         value = text[text.find("?>") + 2 :] if text.startswith("<?xml") else text
     else:
         value = escape(text)
-    return f"<Streams><_WEBOUT contentType={quoteattr(kind)}><Value>{value}</Value></_WEBOUT></Streams>"
+    stream = f"<_WEBOUT contentType={quoteattr(kind)}><Value>{value}</Value></_WEBOUT>"
+    return f"<Streams>{stream}</Streams>"
 
 
 def _soap(content: str) -> str:
@@ -458,10 +459,10 @@ def _content(body: bytes, call: _Call) -> etree._Element:
         root = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
     except (etree.XMLSyntaxError, ValueError):
         raise _Fault(2000, "the request is not well-formed XML") from None
+    content: etree._Element | None = root
     if call.soap:
-        content = next(iter(_child(root, "Body") if root is not None else ()), None)
-    else:
-        content = root
+        inside = _child(root, "Body")
+        content = next(_elements(inside), None) if inside is not None else None
     if content is None:
         raise _Fault(2000, "the request has no content")
     if not call.by_path and etree.QName(content).localname != call.stp_name.replace(" ", ""):

@@ -80,8 +80,10 @@ class Unavailable(ConnectorProxyError):
     status = 503
     advice = "Nothing was carried out; it may be sent again."
 
-    def __init__(self, message: str, *, retry_after: int | None = None, **more: str) -> None:
-        super().__init__(message, **more)
+    def __init__(
+        self, message: str, *, code: str = "", advice: str = "", retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, code=code, advice=advice)
         self.retry_after = retry_after
 
 

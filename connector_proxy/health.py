@@ -94,7 +94,7 @@ def _handshake(plain: socket.socket, host: str, bundle: Path | None) -> None:
 
 def _credentials(settings: Settings) -> Check:
     has_user, has_password = bool(settings.stpusername), bool(settings.stppassword)
-    if has_user and not has_password or has_password and not has_user:
+    if has_user != has_password:
         advice = "Set both, or neither for the anonymous web user."
         return Check("credentials", Condition.FAIL, "only one of user and password", advice)
     if has_user and settings.stpurl.startswith("http://"):

@@ -120,7 +120,7 @@ def _fault(root: etree._Element, status: int) -> Outcome | None:
     if not faults:
         return None
     code = next((_fault_code(e) for e in faults if _fault_code(e)), 0)
-    words = _shortened(" ".join(_fault_words(faults)))
+    words = _shortened(" ".join(dict.fromkeys(_fault_words(faults))))
     return _by_fault_code(code, status, words)
 
 
@@ -235,12 +235,11 @@ def _own_outcome(status: int, document: etree._Element | None) -> Outcome:
     Without such a document a reply without a fault counts as done: SAS sends one for every
     stored process that kept SYSCC acceptable.
     """
-    own = None
-    if document is not None:
-        own = next((e for name, e in _elements(document) if name.lower() == "stpresult"), None)
+    if document is None:
+        return Outcome(Verdict.DONE, "done", status=status)
+    own = next((e for name, e in _elements(document) if name.lower() == "stpresult"), None)
     if own is None:
-        said = document.get("status", "") if document is not None else ""
-        if said.lower() == "error":
+        if document.get("status", "").lower() == "error":
             return _own_error(status, "", _shortened(_text(document)))
         return Outcome(Verdict.DONE, "done", status=status)
     facts = {_local(child).lower(): _text(child) for child in own.iter(etree.Element)}

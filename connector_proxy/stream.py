@@ -164,7 +164,7 @@ def destination_url(template: str, stp_name: str) -> str:
 def _is_deployed_service(template: str) -> bool:
     path = urlsplit(template).path.lower()
     found = re.search(r"/sasbiws/(rest|services)/([^/]*)", path)
-    return bool(found) and found[2] != "storedprocesses"
+    return found is not None and found[2] != "storedprocesses"
 
 
 def is_soap(url: str) -> bool:

@@ -7,7 +7,6 @@ It takes the same bytes that SAS gets as ``instream`` and answers with the same 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def run(document: bytes, settings: Settings) -> bytes:
             whole = Path(part) / "dataset"
             columns, rows = _collect(row, Path(part), whole, settings)
             name = _dataset_name(row, document)
-            os.replace(whole, settings.outputfolder / name)
+            whole.replace(settings.outputfolder / name)
     except OSError as error:
         raise Unavailable(
             f"The dataset cannot be written: {error.strerror or type(error).__name__}.",
@@ -69,7 +68,8 @@ def _row(document: bytes) -> dict[str, str]:
     rows = table.findall("InData")
     if len(rows) != 1:
         raise _bad_stream(f"has {len(rows)} InData rows instead of one")
-    return {element.tag: element.text or "" for element in rows[0]}
+    children = rows[0].iterchildren("{*}*")
+    return {etree.QName(child).localname: child.text or "" for child in children}
 
 
 def _bad_stream(what: str) -> Refused:

@@ -25,7 +25,7 @@ DRAIN_SECONDS = 30
 _LOOP_SECONDS = 0.5
 
 
-class _JsonErrorTask(ErrorTask):
+class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
     """A request that never reaches the application gets the same shape of error."""
 
     def execute(self) -> None:
@@ -39,7 +39,7 @@ class _JsonErrorTask(ErrorTask):
         self.write(body)
 
 
-class _Channel(HTTPChannel):
+class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _JsonErrorTask
 
 
