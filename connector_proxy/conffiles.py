@@ -81,9 +81,8 @@ def read_ini(path: Path, known: Collection[str], secrets: Collection[str]) -> di
 
 
 def _line_of(error: configparser.Error) -> int:
-    if isinstance(error, configparser.ParsingError) and error.errors:
-        return error.errors[0][0]
-    return int(getattr(error, "lineno", None) or 1)
+    faults = getattr(error, "errors", None)
+    return int(faults[0][0] if faults else getattr(error, "lineno", None) or 1)
 
 
 def _words_of(error: configparser.Error) -> str:

@@ -7,7 +7,6 @@ the number of its line. Rows are streamed; memory does not grow with the file.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import gzip
 import hashlib
@@ -96,7 +95,7 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
     Raises ``Refused`` with the line at the first row of another width, for a quote out of
     place, for bytes that are not UTF-8, and for a value beyond ``MAX_VALUE``.
     """
-    with contextlib.closing(_opened(path)) as file:
+    with path.open("rb") as packed, _unpacked(packed) as file:
         reader = csv.reader(file, strict=True)
         try:
             for row in reader:
@@ -117,10 +116,10 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
             raise _refused(f"The data file cannot be unpacked ({type(error).__name__}).") from None
 
 
-def _opened(path: Path) -> TextIO:
-    raw: Any = path.open("rb")
-    if raw.peek(2).startswith(b"\x1f\x8b"):
-        raw = gzip.GzipFile(fileobj=raw)
+def _unpacked(file: io.BufferedReader) -> TextIO:
+    raw: Any = file
+    if file.peek(2).startswith(b"\x1f\x8b"):
+        raw = gzip.GzipFile(fileobj=file)
     return io.TextIOWrapper(raw, "utf-8-sig", newline="")
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -311,8 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
         if call.target:
             self._send(200, ran.content_type, ran.webout)
             return
-        name = call.stp_name.replace(" ", "")
-        base = name[:1].lower() + name[1:]
+        base = _base_name(call.stp_name)
         result = (
             f"<{base}Response><{base}Result>{_streams(ran, form)}</{base}Result></{base}Response>"
         )
@@ -426,6 +426,13 @@ def _as_told(ran: Ran, fail: str) -> Ran:
         case "text":
             return Ran(b"12 rows & 3 columns", content_type="text/plain")
     return ran
+
+
+def _base_name(stp_name: str) -> str:
+    """What a reply is named after: no blanks, the first letter in lower case (observed), and
+    what no XML name may hold replaced (inferred)."""
+    name = re.sub(r"[^\w.-]", "_", stp_name.replace(" ", ""))
+    return name[:1].lower() + name[1:] if name[:1].isalpha() else "_" + name
 
 
 def _streams(ran: Ran, form: str) -> str:

@@ -62,6 +62,10 @@ def encode(payload: Payload, stp_name: str) -> Stream:
     return Stream(document.encode("ascii", "xmlcharrefreplace"), tuple(names.renamings), blanked)
 
 
+_KEPT = 256
+"""Characters of a name that are looked at: with half a megabyte of key above 10,000 leaves, whole
+names would cost gigabytes."""
+
 _Leaf = tuple[str, str, str, Any]
 """One value without children: (path, leaf name, qualified name, value)."""
 
@@ -71,7 +75,9 @@ def _members(
 ) -> Iterator[_Leaf]:
     """The leaves of an object; ``leaf`` and ``qualified`` stand before each of their names."""
     for key, child in members.items():
-        yield from _leaves(child, join_path(path, key), leaf + key, qualified + key)
+        yield from _leaves(
+            child, join_path(path, key), (leaf + key)[:_KEPT], (qualified + key)[:_KEPT]
+        )
 
 
 def _leaves(value: Any, path: str, leaf: str, qualified: str) -> Iterator[_Leaf]:
@@ -103,7 +109,7 @@ class _Names:
     def take(self, path: str, leaf: str, qualified: str) -> str:
         name = self._free(legal_name(leaf), qualified)
         self.taken.add(name.lower())
-        if name != leaf:
+        if not path.endswith(name):
             self.renamings.append(Renaming(path, name))
         return name
 

@@ -61,22 +61,20 @@ class Server:
             asyncore_use_poll=hasattr(select, "poll"),
             clear_untrusted_proxy_headers=True,
         )
-        for listener in self._listeners():
+        self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        for listener in self._listeners:
             listener.channel_class = _Channel
-
-    def _listeners(self) -> list[BaseWSGIServer]:
-        return [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
 
     @property
     def port(self) -> int:
         """The port that was bound."""
-        return int(self._listeners()[0].effective_port)
+        return int(self._listeners[0].effective_port)
 
     def run(self) -> None:
         """Serve; returns when ``stop`` was called and the requests in flight have ended."""
         while not self._stopping.is_set():
             self._loop()
-        for listener in self._listeners():
+        for listener in self._listeners:
             listener.accepting = False
             listener.del_channel()
             listener.socket.close()
@@ -84,11 +82,14 @@ class Server:
         while self._busy() and time.monotonic() < give_up:
             self._loop()
         self._server.task_dispatcher.shutdown(timeout=1)
+        for listener in self._listeners:
+            listener.trigger.close()
+        wasyncore.close_all(self._map)
 
     def stop(self) -> None:
         """Take no new connection and let ``run`` return; may be called by a signal handler."""
         self._stopping.set()
-        for listener in self._listeners():
+        for listener in self._listeners:
             listener.pull_trigger()
 
     def _loop(self) -> None:

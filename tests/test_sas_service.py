@@ -1,0 +1,265 @@
+"""The service in front of the pretend SAS BI Web Services: every failure gives its verdict,
+status and advice, and no thread stays behind."""
+
+from __future__ import annotations
+
+import csv
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector_proxy.emulator import FAILURES, Emulator
+from connector_proxy.settings import Settings
+from connector_proxy.values import Secret
+from tests.conftest import Service, payload
+from tests.filestore import FileStore
+
+META = b"identity_id,customer_id"
+ROWS = b"a,1\nb,2\nc,3\n"
+TEMPLATES = {
+    "rest by path": "/SASBIWS/rest/storedProcesses/Shared Data/CI360/{{stpName}}",
+    "rest by path, raw": "/SASBIWS/rest/storedProcesses/Shared Data/CI360/{{stpName}}/dataTargets/_WEBOUT",
+    "rest by path, raw in 9.3": "/SASBIWS/rest/storedProcesses/CI360/{{stpName}}/streams/_WEBOUT",
+    "rest, deployed": "/SASBIWS/rest/ci360/{{stpName}}",
+    "soap": "/SASBIWS/services/{{stpName}}",
+    "soap by path": "/SASBIWS/services/storedProcesses/CI360/{{stpName}}",
+}
+EXPECTED = {
+    "fault-1000": (502, "credentials"),
+    "fault-2000": (502, "not_callable"),
+    "fault-3000": (502, "sas_error"),
+    "fault-4000": (503, "sas_unreachable"),
+    "fault-5000": (504, "outcome_unknown"),
+    "warning": (502, "sas_error"),
+    "own-error": (502, "stored_process_error"),
+    "nothing-written": (200, None),
+    "text": (200, None),
+    "cdata": (200, None),
+    "base64": (200, None),
+    "html-502": (503, "sas_unreachable"),
+    "html-503": (503, "busy"),
+    "html-504": (504, "outcome_unknown"),
+    "logon-page": (502, "logon_page"),
+    "logon-redirect": (502, "logon_page"),
+    "not-sasbiws": (502, "not_sasbiws"),
+    "entities": (502, "not_sasbiws"),
+    "endless": (502, "not_sasbiws"),
+    "slow-headers": (504, "outcome_unknown"),
+    "slow-body": (504, "outcome_unknown"),
+    "cut-headers": (504, "outcome_unknown"),
+    "cut-body": (504, "outcome_unknown"),
+    "refuse": (503, "sas_unreachable"),
+}
+
+
+def bulk(store: FileStore, **more: Any) -> dict[str, Any]:
+    return {**payload(), "presignedUrls": store.urls(META, ROWS), **more}
+
+
+def dataset(settings: Settings, answer: dict[str, Any]) -> list[list[str]]:
+    path = settings.outputfolder / str(answer["result"]["dataSet"])
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_a_webhook_becomes_a_dataset_in_both_families(
+    template: str,
+    settings: Settings,
+    emulator: Emulator,
+    store: FileStore,
+    start: Callable[[Settings], Service],
+) -> None:
+    response = start(replace(settings, stpurl=emulator.url + template)).post(bulk(store))
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert (answer["status"], answer["stpName"]) == ("done", "Download File")
+    assert answer["result"]["rows"] == 3
+    assert dataset(settings, answer) == [["identity_id", "customer_id"], ["a", "1"], ["b", "2"], ["c", "3"]]  # fmt: skip
+
+
+def test_every_switch_has_its_expected_end() -> None:
+    assert set(EXPECTED) == set(FAILURES)
+
+
+@pytest.mark.parametrize("fail", [one for one in EXPECTED if one != "refuse"])
+def test_a_failure_gives_its_status_and_advice(
+    fail: str,
+    settings: Settings,
+    emulator: Emulator,
+    store: FileStore,
+    start: Callable[[Settings], Service],
+) -> None:
+    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=1.0, threads=2))
+    emulator.behave(fail=fail)
+    response = service.post(bulk(store))
+    status, code = EXPECTED[fail]
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/json"
+    if status != 200:
+        error = response.json()["error"]
+        assert error["code"] == code
+        assert error["message"] and error["advice"]
+        assert response.json()["deliveryId"]
+    assert ("Retry-After" in response.headers) == (status == 503)
+    emulator.behave(fail="")
+    assert service.post(bulk(store)).status_code == 200, "the next one is not harmed"
+
+
+def test_no_thread_hangs_past_its_time_out(
+    settings: Settings, emulator: Emulator, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    """Two threads, six requests whose replies drip for minutes: all are answered in time."""
+    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=0.5, threads=2))
+    emulator.behave(fail="slow-headers")
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(service.post(bulk(store)).status_code))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert statuses == [504] * 6
+
+
+def test_a_server_that_refuses_connections_may_be_tried_again(
+    settings: Settings, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/SASBIWS/rest/storedProcesses/{{{{stpName}}}}"
+        response = start(replace(settings, stpurl=url)).post(bulk(store))
+    assert response.status_code == 503
+    assert "onnection refused" in response.json()["error"]["message"]
+
+
+def test_the_emulator_can_refuse_connections(
+    settings: Settings, start: Any, store: FileStore
+) -> None:
+    from connector_proxy.emulator import Behaviour, embedded_stored_process
+
+    with Emulator(
+        embedded_stored_process(settings), behaviour=Behaviour(fail="refuse")
+    ) as refusing:
+        response = start(replace(settings, stpurl=refusing.stpurl)).post(bulk(store))
+    assert (response.status_code, response.json()["error"]["code"]) == EXPECTED["refuse"]
+
+
+def test_an_unknown_host_may_be_tried_again(
+    settings: Settings, start: Any, store: FileStore
+) -> None:
+    url = "http://no-such-host.invalid/SASBIWS/rest/storedProcesses/{{stpName}}"
+    response = start(replace(settings, stpurl=url)).post(bulk(store))
+    assert response.status_code == 503
+    assert "host name is not known" in response.json()["error"]["message"]
+
+
+def test_a_server_without_trusted_tls_gets_nothing(settings: Settings, emulator: Emulator, start: Any, store: FileStore) -> None:  # fmt: skip
+    url = emulator.stpurl.replace("http://", "https://")
+    response = start(replace(settings, stpurl=url)).post(bulk(store))
+    assert response.status_code == 503
+    assert "TLS" in response.json()["error"]["message"]
+    assert emulator.requests == []
+
+
+def test_a_late_job_runs_on_and_its_outcome_is_unknown(
+    settings: Settings, emulator: Emulator, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=0.5))
+    emulator.behave(delay=1.5)
+    response = service.post(bulk(store))
+    assert response.status_code == 504
+    assert "may have run" in response.json()["error"]["advice"]
+    emulator_ran = threading.Event()
+    for _ in range(100):
+        if emulator.requests[0].ran:
+            break
+        emulator_ran.wait(0.1)
+    assert emulator.requests[0].ran
+    assert len(emulator.requests) == 1, "it must not be sent again"
+
+
+def test_a_connection_that_the_server_dropped_meanwhile_is_replaced(
+    sas_service: Service, emulator: Emulator, store: FileStore
+) -> None:
+    for _ in range(3):
+        assert sas_service.post(bulk(store)).status_code == 200
+        emulator.behave(fail="cut-headers")
+        assert sas_service.post(bulk(store)).status_code == 504
+        emulator.behave(fail="")
+
+
+def test_credentials_are_sent_when_there_are_some(
+    settings: Settings, emulator: Emulator, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    emulator.behave(user="sasdemo", password="s3cr-et")
+    own = replace(settings, stpurl=emulator.stpurl)
+    assert start(own).post(bulk(store)).json()["error"]["code"] == "credentials"
+    known = replace(own, stpusername=Secret("sasdemo"), stppassword=Secret("s3cr-et"))
+    assert start(known).post(bulk(store)).status_code == 200
+
+
+def test_a_redirect_is_not_followed_and_credentials_go_nowhere_else(
+    settings: Settings, emulator: Emulator, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    emulator.behave(fail="logon-redirect")
+    known = replace(
+        settings, stpurl=emulator.stpurl, stpusername=Secret("u"), stppassword=Secret("p")
+    )
+    assert start(known).post(bulk(store)).status_code == 502
+    assert [request.method for request in emulator.requests] == ["POST"]
+
+
+def test_the_stream_arrives_byte_for_byte(
+    sas_service: Service, emulator: Emulator, store: FileStore
+) -> None:
+    document = bulk(store, sendParameters={"stpName": "A+B & 'C'", "note": "Ünï😀\r\n<x>&amp;"})
+    assert sas_service.post(document).status_code == 200
+    request = emulator.requests[0]
+    assert request.stp_name == "A+B & 'C'"
+    assert request.instream.startswith(b"<Table><InData><occurrenceId>")
+    assert b"<note>&#220;n&#239;&#128512;&#13;&#10;&lt;x&gt;&amp;amp;</note>" in request.body
+
+
+@pytest.mark.parametrize("name", ["a-b", "1 + 1", "Größe", "x" * 128, "a@b", "(a)"])
+def test_any_legal_name_reaches_its_stored_process(name: str, sas_service: Service, emulator: Emulator, store: FileStore) -> None:  # fmt: skip
+    assert sas_service.post(bulk(store, sendParameters={"stpName": name})).status_code == 200
+    assert emulator.requests[-1].stp_name == name
+
+
+def test_an_unknown_stored_process_is_refused(
+    sas_service: Service, emulator: Emulator, store: FileStore
+) -> None:
+    emulator.names = frozenset({"Other"})
+    assert sas_service.post(bulk(store)).json()["error"]["code"] == "not_callable"
+
+
+def test_the_settings_of_one_stored_process_lead_elsewhere(
+    settings: Settings,
+    emulator: Emulator,
+    store: FileStore,
+    start: Callable[[Settings], Service],
+    tmp_path: Path,
+) -> None:
+    own = {"download file": {"stpurl": emulator.stpurl}}
+    service = start(replace(settings, overrides=own))
+    assert service.post(bulk(store)).status_code == 200
+    assert len(emulator.requests) == 1
+    assert service.post(bulk(store, sendParameters={"stpName": "Other"})).status_code == 200
+    assert len(emulator.requests) == 1, "the other one is the embedded stored process"
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    sas_service: Service, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert sas_service.post(bulk(store)).status_code == 200

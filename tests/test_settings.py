@@ -1,0 +1,284 @@
+"""The three files and the environment: understood, or an error that names the place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connector_proxy.errors import ConfigurationError
+from connector_proxy.settings import KEYS, SERVICE_INI, Settings, load, shown
+from connector_proxy.values import Secret
+from tests.conftest import ROOT
+
+REST = "http://sas:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
+
+
+def ini(conf: Path, text: str, name: str = SERVICE_INI) -> Path:
+    (conf / name).write_text(text, encoding="utf-8")
+    return conf
+
+
+def refused(conf: Path, **environment: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(conf, environment)
+    return str(caught.value)
+
+
+def test_the_shipped_files_are_the_defaults(conf: Path) -> None:
+    settings = load(conf, {})
+    for key in KEYS:
+        assert getattr(settings, key.name) == key.parse(key.default, settings.home), key.name
+        assert "line" in settings.origins[key.name]
+    assert settings.embedded
+    assert settings.notes == ()
+
+
+def test_every_key_stands_in_its_shipped_file_under_its_sentence() -> None:
+    for key in KEYS:
+        text = (ROOT / "conf" / key.file).read_text(encoding="utf-8")
+        assert re.search(rf"^\s*{key.name}\s*=", text, re.MULTILINE), key.name
+        assert key.sentence.split(".")[0] in text, key.name
+
+
+def test_an_old_installation_with_four_keys_is_enough(conf: Path) -> None:
+    ini(
+        conf,
+        f"[DEFAULT]\r\nstpurl = {REST}\r\nproglog = program\r\nloglevel = debug\r\nlogfilepath = .\\logs\\\r\n",
+    )
+    (conf / "serviceConfig.py").write_text(
+        "class svcConfig:\n    host = '127.0.0.10'\n    port = 8100\n    debug = 'False'\n"
+    )
+    (conf / "credentials.ini").unlink()
+    settings = load(conf, {})
+    assert settings.stpurl == REST
+    assert settings.proglog == "program.log"
+    assert settings.loglevel == "DEBUG"
+    assert settings.logfilepath == conf.parent / "logs"
+    assert settings.debug is False
+    assert "credentials.ini is missing" in settings.notes[0]
+
+
+def test_a_byte_order_mark_and_percent_signs_are_legal(conf: Path) -> None:
+    url = "http://sas/SASBIWS/rest/storedProcesses/Shared%20Data/{{stpName}}"
+    (conf / SERVICE_INI).write_bytes(b"\xef\xbb\xbf[DEFAULT]\nstpurl = " + url.encode())
+    assert load(conf, {}).stpurl == url
+
+
+def test_the_environment_wins_and_says_so(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstppassword = file\nstpusername = u\n", "credentials.ini")
+    settings = load(conf, {"CONNECTOR_PROXY_STPPASSWORD": "env", "CONNECTOR_PROXY_PORT": "9000"})
+    assert settings.stppassword == Secret("env")
+    assert settings.port == 9000
+    assert settings.origins["port"] == "environment variable CONNECTOR_PROXY_PORT"
+    assert settings.origins["stpusername"] == "credentials.ini line 3"
+
+
+def test_the_folder_may_be_named_by_the_environment(conf: Path) -> None:
+    assert load(None, {"CONNECTOR_PROXY_CONF": str(conf)}).conf == conf
+
+
+def test_a_section_changes_a_setting_for_one_stored_process(conf: Path) -> None:
+    ini(
+        conf,
+        "[DEFAULT]\nreadtimeout = 60\n[stp:Download File]\nstpurl = "
+        + REST
+        + "\nreadtimeout = 5\n",
+    )
+    ini(conf, "[DEFAULT]\n[stp: download file]\nstppassword = own\n", "credentials.ini")
+    settings = load(conf, {})
+    own = settings.for_stp("DOWNLOAD FILE")
+    assert (own.stpurl, own.readtimeout, own.stppassword) == (REST, 5.0, Secret("own"))
+    assert settings.for_stp("Other") is settings
+    assert settings.readtimeout == 60.0
+
+
+def test_a_section_that_the_environment_overrules_is_noted(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\n[stp:A]\nreadtimeout = 5\n")
+    settings = load(conf, {"CONNECTOR_PROXY_READTIMEOUT": "7"})
+    assert settings.for_stp("A").readtimeout == 7.0
+    assert "CONNECTOR_PROXY_READTIMEOUT is set" in settings.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[DEFAULT]\n\nstpurll = embedded\n", ["serviceConfig.ini line 3", "did you mean 'stpurl'"]),
+        ("[DEFAULT]\nzzz = 1\n", ["line 2", "known are"]),
+        ("[DEFAULT]\nstpusername = u\n", ["line 2", "no setting 'stpusername' here"]),
+        ("stpurl = embedded\n", ["line 1", "[DEFAULT]"]),
+        ("[DEFAULT]\nstpurl\n", ["line 2", "key = value"]),
+        ("[DEFAULT]\nport = 1\nport = 2\n", ["line 3", "twice"]),
+        ("[DEFAULT]\n[DEFAULT]\n", ["line 2", "twice"]),
+        ("[server]\n", ["line 1", "[stp:NAME]"]),
+        ("[DEFAULT]\n[stp:a/b]\n", ["line 2", "U+002F"]),
+        ("[DEFAULT]\n[stp:A]\nthreads = 4\n", ["line 3", "whole service"]),
+        ("[DEFAULT]\nstpurl = http://sas/SASBIWS/rest/x\n", ["line 2", "{{stpName}}"]),
+        ("[DEFAULT]\nstpurl = \n", ["line 2", "embedded"]),
+        ("[DEFAULT]\nstpurl = ftp://sas/{{stpName}}\n", ["line 2", "embedded"]),
+        ("[DEFAULT]\nstpurl = http://u:p@sas/{{stpName}}\n", ["line 2", "user, password"]),
+        ("[DEFAULT]\nstpurl = http://sas:x/{{stpName}}\n", ["line 2"]),
+        ("[DEFAULT]\nstpurl = http://sas/{{stpName}}#x\n", ["line 2", "fragment"]),
+        ("[DEFAULT]\nloglevel = LOUD\n", ["line 2", "DEBUG"]),
+        ("[DEFAULT]\nproglog = a/b\n", ["line 2", "name of the log file"]),
+        ("[DEFAULT]\nreadtimeout = soon\n", ["line 2", "number from"]),
+        ("[DEFAULT]\nreadtimeout = -1\n", ["line 2", "number from"]),
+        ("[DEFAULT]\nreadtimeout = nan\n", ["line 2", "number from"]),
+        ("[DEFAULT]\nthreads = 1.5\n", ["line 2", "whole number"]),
+        ("[DEFAULT]\nthreads = 0\n", ["line 2", "1 to 1000"]),
+        ("[DEFAULT]\ncabundle = no-such.pem\n", ["line 2", "no such file"]),
+        ("[DEFAULT]\nlogfilepath = \n", ["line 2", "path of a folder"]),
+        ("[DEFAULT]\ndownloadhosts = https://a/b\n", ["line 2", "host pattern"]),
+        ("[DEFAULT]\ndownloadhosts = *\n", ["line 2", "host pattern"]),
+        ("[DEFAULT]\ndefaultstp = a/b\n", ["line 2", "U+002F"]),
+        ("[DEFAULT]\nallowedstps = A, a..b\n", ["line 2", "'..'"]),
+        ("[DEFAULT]\noutboundproxy = proxy:80\n", ["line 2", "http://host:port"]),
+    ],
+)  # fmt: skip
+def test_a_fault_names_file_line_and_what_to_write(conf: Path, text: str, words: list[str]) -> None:
+    message = refused(ini(conf, text))
+    assert "serviceConfig.ini" in message
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_file_is_named(conf: Path) -> None:
+    (conf / "serviceConfig.ini").unlink()
+    assert "serviceConfig.ini: the file is missing" in refused(conf)
+    assert "the file is missing" in refused(conf / "nowhere")
+
+
+def test_a_file_in_another_encoding_is_named(conf: Path) -> None:
+    (conf / SERVICE_INI).write_bytes("[DEFAULT]\n# Größe\n".encode("cp1252"))
+    assert "serviceConfig.ini byte 14: this is not UTF-8" in refused(conf)
+
+
+def test_an_encoded_sas_password_is_refused_with_the_reason(conf: Path) -> None:
+    ini(
+        conf,
+        "[DEFAULT]\nstppassword = {SAS002}1D57933958C580064BD3DCA81A33DFB2\n",
+        "credentials.ini",
+    )
+    message = refused(conf)
+    assert "credentials.ini line 2" in message
+    assert "PROC PWENCODE" in message
+    assert "1D57933958" not in message
+    assert "PROC PWENCODE" in refused(conf, CONNECTOR_PROXY_STPPASSWORD="{sas004}ABC")
+
+
+def test_a_comment_behind_a_value_is_cut_off_and_noted(conf: Path) -> None:
+    ini(
+        conf, "[DEFAULT]\nloglevel = ERROR  # quiet\nreadtimeout = 5 ; seconds\ncabundle = ; none\n"
+    )
+    settings = load(conf, {})
+    assert (settings.loglevel, settings.readtimeout, settings.cabundle) == ("ERROR", 5.0, None)
+    assert [note.split(":")[0] for note in settings.notes] == [
+        "serviceConfig.ini line 2", "serviceConfig.ini line 3", "serviceConfig.ini line 4",
+    ]  # fmt: skip
+
+
+def test_a_comment_sign_without_a_blank_belongs_to_the_value(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstppassword = a#b;c\n", "credentials.ini")
+    assert load(conf, {}).stppassword == Secret("a#b;c")
+
+
+def test_a_secret_is_never_cut_in_two_unnoticed(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstppassword = hunter2 #1\n", "credentials.ini")
+    message = refused(conf)
+    assert "credentials.ini line 2" in message
+    assert "hunter2" not in message
+    ini(conf, '[DEFAULT]\nstppassword = "hunter2 #1"\n', "credentials.ini")
+    assert load(conf, {}).stppassword == Secret("hunter2 #1")
+
+
+def test_an_unknown_environment_variable_is_an_error(conf: Path) -> None:
+    message = refused(conf, CONNECTOR_PROXY_STPPASSWROD="x")
+    assert "CONNECTOR_PROXY_STPPASSWROD" in message
+    assert "'stppassword'" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("port = 8100\n", "no 'class svcConfig'"),
+        ("class svcConfig:\n    prot = 8100\n", "line 2: there is no setting 'prot' here; did you mean 'port'"),
+        ("class svcConfig:\n    port = int('8100')\n", "line 2: port must be a plain value"),
+        ("class svcConfig:\n    port = 81000\n", "line 2: port cannot be used"),
+        ("class svcConfig:\n    debug = 'Flase'\n", "line 2: debug cannot be used: write True or False"),
+        ("class svcConfig:\n    host = ''\n", "line 2: host cannot be used"),
+        ("class svcConfig:\n    import os\n", "line 2: only lines such as"),
+        ("class svcConfig:\nport = 1", "line 2: this is not Python"),
+        ("class svcConfig:\n    a, port = 1, 2\n", "line 2: only lines such as"),
+        ("\0", "this is not Python"),
+    ],
+)  # fmt: skip
+def test_the_python_file_is_read_as_literals(conf: Path, text: str, words: str) -> None:
+    (conf / "serviceConfig.py").write_text(text)
+    assert words in refused(conf)
+
+
+def test_the_python_file_is_never_executed(conf: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    (conf / "serviceConfig.py").write_text(
+        f"open({str(trap)!r}, 'w')\nclass svcConfig:\n    '''Ours.'''\n    port = 8101\n"
+    )
+    assert load(conf, {}).port == 8101
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("True", True), ("'True'", True), ("False", False), ("'False'", False), ("0", False)],
+)
+def test_debug_may_be_a_word_in_quotes(conf: Path, text: str, expected: bool) -> None:
+    (conf / "serviceConfig.py").write_text(f"class svcConfig:\n    debug = {text}\n")
+    settings = load(conf, {})
+    assert settings.debug is expected
+    assert settings.loglevel == ("DEBUG" if expected else "INFO")
+
+
+def test_paths_count_from_the_folder_that_holds_the_configuration(
+    conf: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ini(conf, "[DEFAULT]\nlogfilepath = ..\\my logs\\\noutputfolder = out/put\n")
+    monkeypatch.chdir(tmp_path)
+    settings = load(conf, {})
+    assert settings.logfilepath == conf.parents[1] / "my logs"
+    assert settings.outputfolder == conf.parent / "out" / "put"
+
+
+def test_nothing_shows_a_secret(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstpusername = demo-user\nstppassword = hunter2\n", "credentials.ini")
+    settings = load(conf, {})
+    for text in (
+        repr(settings),
+        str(settings),
+        shown(settings.stppassword),
+        f"{settings.stpusername}",
+    ):
+        assert "hunter2" not in text
+        assert "demo-user" not in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "url", "allowed"),
+    [
+        ("*.amazonaws.com", ("https", "b.s3.amazonaws.com", None), True),
+        ("*.amazonaws.com", ("https", "amazonaws.com", None), False),
+        ("*.amazonaws.com", ("https", "amazonaws.com.evil.example", None), False),
+        ("*.amazonaws.com", ("https", "evilamazonaws.com", None), False),
+        ("*.amazonaws.com", ("http", "b.s3.amazonaws.com", None), False),
+        ("*.amazonaws.com", ("https", "b.s3.amazonaws.com", 8443), False),
+        ("http://127.0.0.1:*", ("http", "127.0.0.1", 4711), True),
+        ("http://127.0.0.1:*", ("https", "127.0.0.1", 4711), False),
+        ("https://minio.example:9000", ("https", "minio.example", 9000), True),
+        ("MINIO.example", ("https", "minio.example", None), True),
+        ("http://[::1]:8080", ("http", "::1", 8080), True),
+    ],
+)
+def test_a_host_pattern_allows_what_it_says(
+    conf: Path, pattern: str, url: tuple[str, str, int | None], allowed: bool
+) -> None:
+    settings: Settings = load(ini(conf, f"[DEFAULT]\ndownloadhosts = {pattern}\n"), {})
+    assert settings.downloadhosts[0].allows(*url) is allowed
