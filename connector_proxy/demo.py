@@ -65,7 +65,10 @@ class DemoFailed(ConnectorProxyError):
 def run(settings: Settings, rows: int, emulated: bool, say: Say) -> None:
     """Show the main job with ``rows`` customers; raises ``DemoFailed`` when it does not work."""
     folder = settings.home / "output" / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoFailed(f"{folder} cannot be written ({error.strerror})") from None
     say(f"making {rows:,} customers")
     with _FileServer(rows) as files, _emulator(settings, files, folder, emulated, say) as stpurl:
         environment = {

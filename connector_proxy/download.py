@@ -93,6 +93,7 @@ class Downloader:
             raise Unavailable(message, code="download_failed") from None
 
     def close(self) -> None:
+        """Close the session."""
         self._session.close()
 
     def __enter__(self) -> Downloader:

@@ -26,6 +26,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -163,6 +164,7 @@ class Emulator:
         self.behaviour = replace(self.behaviour, **changes)
 
     def serve_forever(self) -> None:
+        """Serve in this thread, until a KeyboardInterrupt."""
         self._server.serve_forever()
 
     def __enter__(self) -> Emulator:
@@ -174,10 +176,11 @@ class Emulator:
         self._server.server_close()
 
     def note(self, request: Recorded) -> None:
-        """Keep a request; without headers and body in the file, which may hold secrets."""
+        """Keep a request in ``requests``."""
         self.requests.append(request)
 
     def write_record(self, request: Recorded) -> None:
+        """Append the request to the file named by ``record``, when it has ended."""
         if self._record is None:
             return
         line = json.dumps(
@@ -486,8 +489,13 @@ def _child(element: etree._Element | None, name: str) -> etree._Element | None:
 def _inner_bytes(value: etree._Element | None) -> bytes:
     if value is None:
         return b""
-    children = [etree.tostring(child, with_tail=False) for child in _elements(value)]
-    return b"".join(children) or (value.text or "").encode()
+    children = [deepcopy(child) for child in _elements(value)]
+    for child in children:
+        etree.cleanup_namespaces(child)  # those of the envelope are not the stream's
+    return (
+        b"".join(etree.tostring(child, with_tail=False) for child in children)
+        or (value.text or "").encode()
+    )
 
 
 def _elements(value: etree._Element) -> Iterator[etree._Element]:

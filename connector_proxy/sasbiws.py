@@ -89,6 +89,7 @@ class Caller:
         return prepared
 
     def close(self) -> None:
+        """Close the pooled connections."""
         self._session.close()
 
 
@@ -182,6 +183,7 @@ class _TimedReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
+        """Close the pooled connections."""
         self._raw.close()
         super().close()
 

@@ -26,6 +26,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
+        """The text itself."""
         return self._text
 
     def __bool__(self) -> bool:
@@ -74,10 +75,12 @@ def _bool(text: str) -> bool:
 
 
 def flag(text: str, home: Path) -> bool:
+    """True or False, in the words people use."""
     return _bool(text)
 
 
 def proglog(text: str, home: Path) -> str:
+    """The name of the log file; empty: none is written."""
     try:
         return "connector-proxy.log" if _bool(text) else ""
     except ValueError:
@@ -87,6 +90,7 @@ def proglog(text: str, home: Path) -> str:
 
 
 def level(text: str, home: Path) -> str:
+    """A level of ``logging``, by its name."""
     word = {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(text.upper(), text.upper())
     if word not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
         raise ValueError("write DEBUG, INFO, WARNING, ERROR or CRITICAL")
@@ -101,6 +105,7 @@ def folder(text: str, home: Path) -> Path:
 
 
 def pem_file(text: str, home: Path) -> Path | None:
+    """A file that exists, or None for an empty text."""
     if not text:
         return None
     path = folder(text, home)
@@ -110,6 +115,8 @@ def pem_file(text: str, home: Path) -> Path | None:
 
 
 def number(least: float, most: float) -> Callable[[str, Path], float]:
+    """A parser for a number from ``least`` to ``most``."""
+
     def parse(text: str, home: Path) -> float:
         if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", text) or not least <= float(text) <= most:
             raise ValueError(f"write a number from {least:g} to {most:g}")
@@ -119,6 +126,8 @@ def number(least: float, most: float) -> Callable[[str, Path], float]:
 
 
 def whole(least: int, most: int) -> Callable[[str, Path], int]:
+    """A parser for a whole number from ``least`` to ``most``."""
+
     def parse(text: str, home: Path) -> int:
         if not re.fullmatch(r"\d{1,12}", text) or not least <= int(text) <= most:
             raise ValueError(f"write a whole number from {least} to {most}")
@@ -128,12 +137,14 @@ def whole(least: int, most: int) -> Callable[[str, Path], int]:
 
 
 def host(text: str, home: Path) -> str:
+    """An address to listen on."""
     if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", text):
         raise ValueError("write an address to listen on, such as 127.0.0.10")
     return text
 
 
 def stpurl(text: str, home: Path) -> str:
+    """``embedded``, or an http or https URL with ``{{stpName}}`` in it once."""
     if text.lower() == EMBEDDED:
         return EMBEDDED
     example = "http://server:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
@@ -147,6 +158,7 @@ def stpurl(text: str, home: Path) -> str:
 
 
 def proxy(text: str, home: Path) -> str:
+    """The URL of a proxy, or an empty text."""
     if text:
         _check_url(text, ("http", "https"), "write http://host:port, or nothing")
     return text
@@ -169,6 +181,7 @@ def _list(text: str) -> list[str]:
 
 
 def stp(text: str, home: Path) -> str:
+    """The name of a stored process, or an empty text."""
     issue = stp_name_issue(text) if text else ""
     if issue:
         raise ValueError(f"the name of the stored process {issue}")
@@ -176,10 +189,12 @@ def stp(text: str, home: Path) -> str:
 
 
 def stps(text: str, home: Path) -> tuple[str, ...]:
+    """Names of stored processes, separated by commas."""
     return tuple(stp(name, home) for name in _list(text))
 
 
 def hosts(text: str, home: Path) -> tuple[HostPattern, ...]:
+    """Host patterns, separated by commas."""
     return tuple(_host_pattern(item) for item in _list(text))
 
 
@@ -202,6 +217,7 @@ def _host_pattern(text: str) -> HostPattern:
 
 
 def secret(text: str, home: Path) -> Secret:
+    """Any text but a ``{SAS00n}`` string of PROC PWENCODE, which no HTTP server understands."""
     if re.match(r"\{sas\d{3}\}", text, re.IGNORECASE):
         raise ValueError(
             "a {SAS00n} string of PROC PWENCODE is not accepted over HTTP: SAS BI Web Services "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import threading
 from collections.abc import Callable
@@ -32,7 +31,11 @@ def rows(settings: Settings, response: Any) -> list[list[str]]:
 
 
 def left(settings: Settings) -> list[str]:
-    return sorted(os.listdir(settings.outputfolder)) if settings.outputfolder.exists() else []
+    return (
+        sorted(path.name for path in settings.outputfolder.iterdir())
+        if settings.outputfolder.exists()
+        else []
+    )
 
 
 def test_the_hard_file_arrives_value_by_value(

@@ -36,5 +36,6 @@ class Destinations:
         return self._embedded if settings.embedded else self._sas
 
     def close(self) -> None:
+        """Close what the destinations hold open."""
         self._sas.close()
         self._embedded.close()

@@ -36,4 +36,5 @@ class Sas:
         )
 
     def close(self) -> None:
+        """Close the pooled connections."""
         self._caller.close()

@@ -88,6 +88,8 @@ class Server:
 
     def stop(self) -> None:
         """Take no new connection and let ``run`` return; may be called by a signal handler."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
         for listener in self._listeners:
             listener.pull_trigger()

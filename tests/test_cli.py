@@ -1,0 +1,171 @@
+"""The commands as an administrator types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from connector_proxy import __version__
+from connector_proxy.cli import cli
+from connector_proxy.emulator import Emulator
+from connector_proxy.settings import KEYS
+from tests.conftest import PAYLOADS
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+def write(conf: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (conf / f"{name}.ini").write_text(text, encoding="utf-8")
+    return conf
+
+
+def test_version_is_told() -> None:
+    assert run("--version").output.strip() == f"connector-proxy, version {__version__}"
+
+
+def test_python_m_is_the_same_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "connector_proxy", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert __version__ in result.stdout
+
+
+def test_check_shows_each_setting_with_its_origin(conf: Path) -> None:
+    result = run("check", "--conf", str(conf), CONNECTOR_PROXY_READTIMEOUT="7")
+    assert result.exit_code == 0, result.output
+    for key in KEYS:
+        assert key.name in result.output
+    assert "serviceConfig.ini line" in result.output
+    assert "environment variable CONNECTOR_PROXY_READTIMEOUT" in result.output
+    assert "OK    output folder" in result.output
+
+
+def test_check_masks_secrets_and_warns_of_plain_http(conf: Path, emulator: Emulator) -> None:
+    write(
+        conf,
+        serviceConfig=f"[DEFAULT]\nstpurl = {emulator.stpurl}\n[stp:A]\nreadtimeout = 7\n",
+        credentials="[DEFAULT]\nstpusername = u\nstppassword = hunter2\n[stp:A]\nstppassword = hunter3\n",
+    )
+    for arguments in (["check"], ["check", "--json"]):
+        result = run(*arguments, "--conf", str(conf))
+        assert result.exit_code == 0, result.output
+        assert "hunter" not in result.output
+        assert "<secret>" in result.output
+        assert "plain http" in result.output
+    assert emulator.requests == [], "nothing was sent"
+
+
+def test_check_is_readable_by_machines(conf: Path) -> None:
+    report = json.loads(run("check", "--json", "--conf", str(conf)).output)
+    assert report["settings"]["stpurl"]["value"] == "embedded"
+    assert {one["condition"] for one in report["checks"]} == {"ok"}
+
+
+def test_check_ends_with_1_when_the_host_does_not_answer(conf: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        url = f"http://127.0.0.1:{port}/SASBIWS/rest/storedProcesses/{{{{stpName}}}}"
+        result = run(
+            "check", "--conf", str(write(conf, serviceConfig=f"[DEFAULT]\nstpurl = {url}\n"))
+        )
+    assert result.exit_code == 1
+    assert (
+        f"FAIL  stored process host 127.0.0.1:{port}: no connection: Connection refused"
+        in result.output
+    )
+    assert "Check stpurl" in result.output
+
+
+def test_check_ends_with_1_when_tls_cannot_be_trusted(conf: Path, emulator: Emulator) -> None:
+    url = emulator.stpurl.replace("http:", "https:")
+    result = run("check", "--conf", str(write(conf, serviceConfig=f"[DEFAULT]\nstpurl = {url}\n")))
+    assert result.exit_code == 1
+    assert "no trusted TLS connection" in result.output
+
+
+def test_check_ends_with_1_for_a_user_without_a_password(conf: Path) -> None:
+    result = run("check", "--conf", str(write(conf, credentials="[DEFAULT]\nstpusername = u\n")))
+    assert result.exit_code == 1
+    assert "only one of user and password" in result.output
+
+
+def test_check_ends_with_1_when_a_folder_cannot_be_written(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "blocker").write_text("")
+    text = f"[DEFAULT]\nlogfilepath = {tmp_path / 'blocker' / 'logs'}\n"
+    result = run("check", "--conf", str(write(conf, serviceConfig=text)))
+    assert result.exit_code == 1
+    assert "FAIL  log folder" in result.output
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "demo", "preview", "emulate-sas"])
+def test_a_fault_of_the_configuration_ends_every_command_with_1(command: str, conf: Path) -> None:
+    write(conf, serviceConfig="[DEFAULT]\nstpurll = embedded\n")
+    more = [str(PAYLOADS / "bulk_stp.json")] if command == "preview" else []
+    result = run(command, "--conf", str(conf), *more)
+    assert result.exit_code == 1
+    assert (
+        "serviceConfig.ini line 2: there is no setting 'stpurll' here; did you mean 'stpurl'"
+        in result.output
+    )
+    assert "connector-proxy check" in result.output
+
+
+def test_preview_masks_credentials_in_both_families(conf: Path) -> None:
+    write(conf, credentials="[DEFAULT]\nstpusername = jo\nstppassword = hunter2\n")
+    for url in (
+        "http://sas/SASBIWS/rest/storedProcesses/{{stpName}}",
+        "http://sas/SASBIWS/services/{{stpName}}",
+    ):
+        write(conf, serviceConfig=f"[DEFAULT]\nstpurl = {url}\n")
+        result = run("preview", "--conf", str(conf), str(PAYLOADS / "bulk_stp.json"))
+        assert result.exit_code == 0, result.output
+        assert "Authorization: Basic <masked>" in result.output
+        assert "hunter2" not in result.output
+        assert f"POST {url.split('{{')[0]}" in result.output
+        assert "?<masked>" in result.output
+
+
+def test_preview_reads_standard_input(conf: Path) -> None:
+    raw = (PAYLOADS / "triggered.json").read_bytes()
+    result = CliRunner().invoke(cli, ["preview", "--conf", str(conf), "-"], input=raw)
+    assert "stored process: OneCustomer (triggered)" in result.output
+
+
+@pytest.mark.parametrize("options", [[], ["--emulated"]])
+def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "connector_proxy", "demo", "--conf", str(conf), "--rows", "25", *options],
+        capture_output=True, text=True, timeout=120, check=False,
+        encoding="cp1252", env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "<stpName>Download File</stpName>" in result.stdout
+    assert '"rows": 25' in result.stdout
+    assert "identity_id | customer_id | full name" in result.stdout
+    dataset = Path(result.stdout.strip().splitlines()[-1].removeprefix("the dataset lies at "))
+    assert len(dataset.read_text(encoding="utf-8").splitlines()) == 26
+    log = (dataset.parent / "connector-proxy.log").read_text(encoding="utf-8")
+    assert f"destination={'sas' if options else 'embedded'}" in log
+    assert "X-Amz-Signature=" not in (result.stdout + log).replace("X-Amz-Signature=<masked>", "")
+
+
+def test_the_demonstration_says_why_it_failed(conf: Path) -> None:
+    (conf.parent / "output").write_text("a file in the way")
+    result = run("demo", "--conf", str(conf))
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    assert "error:" in result.output

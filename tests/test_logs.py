@@ -1,0 +1,146 @@
+"""Lines of the log: masked, unforgeable, with the ids of the work at hand."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from connector_proxy import logs
+from connector_proxy.emulator import Emulator
+from connector_proxy.settings import Settings
+from connector_proxy.values import Secret
+from tests.conftest import PAYLOADS, Service, payload
+from tests.filestore import FileStore, s3_error
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], root.level = handlers, level
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "GET https://b.s3.amazonaws.com/x?X-Amz-Signature=abc done",
+            "GET https://b.s3.amazonaws.com/x?<masked> done",
+        ),
+        (
+            "path /x?a=1&X-Amz-Security-Token=abc%3D&b=2",
+            "path /x?a=1&X-Amz-Security-Token=<masked>&b=2",
+        ),
+        ("Authorization: Basic c2VjcmV0OnM=", "Authorization: Basic <masked>"),
+        ("authorization: bearer abc.def.ghi", "authorization: bearer <masked>"),
+        ("password hunter2 here", "password <masked> here"),
+        ("nothing to hide? no", "nothing to hide? no"),
+    ],
+)
+def test_secrets_are_masked(text: str, shown: str) -> None:
+    assert logs.mask(text, ["hunter2"]) == shown
+
+
+def line(settings: Settings) -> str:
+    return (settings.logfilepath / settings.proglog).read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_a_line_cannot_be_forged_and_a_traceback_is_masked(settings: Settings) -> None:
+    logs.start(replace(settings, stppassword=Secret("hunter2")))
+    logs.request_id.set("r-1")
+    logs.delivery_id.set("d-1")
+    logging.getLogger("x").info("a\r\n2026 forged\x1b[31m %s", "hunter2")
+    try:
+        raise ValueError("https://b.s3.amazonaws.com/x?X-Amz-Signature=abc hunter2")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    text = line(settings)
+    assert "INFO [r-1 d-1] a\\r\\n2026 forged\\x1b[31m <masked>" in text
+    assert "Traceback" in text
+    assert "hunter2" not in text and "Signature=abc" not in text
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_proglog_off_writes_no_file(settings: Settings) -> None:
+    logs.start(replace(settings, proglog=""))
+    logging.getLogger("x").warning("to the console only")
+    assert not settings.logfilepath.exists()
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_an_attempt_is_one_line_with_everything_on_it(
+    settings: Settings, store: FileStore, start: Callable[[Settings], Service]
+) -> None:
+    logs.start(settings)
+    service = start(settings)
+    document = {**payload(), "presignedUrls": store.urls(b"a,b", b"1,2\n")}
+    answer = service.post(document).json()
+    (attempt,) = [one for one in line(settings).splitlines() if " attempt " in one]
+    for word in (
+        answer["deliveryId"], answer["requestId"], 'stp="Download File"', "destination=embedded",
+        "verdict=done", "ms=", "'rows': 1", 'task="Spring audience to SAS"',
+    ):  # fmt: skip
+        assert word in attempt
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_no_secret_reaches_the_log_or_an_answer_on_any_path(
+    settings: Settings,
+    emulator: Emulator,
+    store: FileStore,
+    start: Callable[[Settings], Service],
+    tmp_path: Path,
+) -> None:
+    """At DEBUG, with success and failures of every kind."""
+    settings = replace(
+        settings,
+        loglevel="DEBUG",
+        stpusername=Secret("svc-user"),
+        stppassword=Secret("pass-w0rd"),
+        readtimeout=1.0,
+    )
+    logs.start(settings)
+    sas = start(replace(settings, stpurl=emulator.stpurl))
+    soap = start(replace(settings, stpurl=emulator.url + "/SASBIWS/services/{{stpName}}"))
+    embedded = start(settings)
+    documents = [
+        json.dumps({**payload(), "presignedUrls": store.urls(b"a,b", b"Jane Secret,2\n")}).encode()
+    ]
+    documents += [path.read_bytes() for path in PAYLOADS.iterdir()]
+    answers = []
+    for raw in documents:
+        answers += [one.post(raw).text for one in (sas, soap, embedded)]
+    for fail in (
+        "fault-1000",
+        "fault-3000",
+        "own-error",
+        "html-502",
+        "logon-page",
+        "cut-body",
+        "not-sasbiws",
+    ):
+        emulator.behave(fail=fail)
+        answers += [one.post(documents[0]).text for one in (sas, soap)]
+    store.answers["data"] = s3_error(403, "AccessDenied")
+    answers.append(embedded.post(documents[0]).text)
+    found = line(settings) + "".join(answers)
+    for secret in (
+        "pass-w0rd",
+        "5ec7e7",
+        "to%2Fken",
+        "Signature=0123456789",
+        "c3ZjLXVzZXI6",
+        "Jane Secret",
+    ):
+        assert secret not in found, secret
+    assert found.count(" attempt ") >= 20

@@ -1,0 +1,204 @@
+"""The door: JSON for every path, small answers, an id for every request."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from connector_proxy.engine import Engine
+from connector_proxy.intake import stp_name_issue
+from connector_proxy.records import Delivery, Outcome, Verdict
+from connector_proxy.settings import Settings
+from connector_proxy.web import create_app
+from tests.conftest import PAYLOADS, payload
+from tests.test_stream import json_objects, json_values
+
+
+class StubEngine(Engine):
+    """Accepts for real and carries out what a test says."""
+
+    def __init__(self, settings: Settings, carry_out: Callable[[Delivery], Outcome]) -> None:
+        super().__init__(settings)
+        self.deed = carry_out
+
+    def carry_out(self, delivery: Delivery) -> Outcome:
+        return self.deed(delivery)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[StubEngine]:
+    engine = StubEngine(
+        settings, lambda delivery: Outcome(Verdict.DONE, "done", result={"rows": 3})
+    )
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def client(settings: Settings, engine: StubEngine) -> FlaskClient:
+    return create_app(settings, engine).test_client()
+
+
+RAW = (PAYLOADS / "bulk_stp.json").read_bytes()
+
+
+def test_a_delivery_that_is_done_is_answered_with_its_ids(client: FlaskClient) -> None:
+    response = client.post("/ExecuteSTP", data=RAW, headers={"X-Request-ID": "r-1"})
+    assert response.status_code == 200
+    answer = response.get_json()
+    assert set(answer) == {"status", "deliveryId", "requestId", "stpName", "result"}
+    assert (answer["status"], answer["requestId"], answer["result"]) == ("done", "r-1", {"rows": 3})
+    assert uuid.UUID(answer["deliveryId"])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [(Verdict.REFUSED, 502), (Verdict.RETRY, 503), (Verdict.UNKNOWN, 504)],
+)
+def test_a_verdict_becomes_a_status(
+    verdict: Verdict, status: int, client: FlaskClient, engine: StubEngine
+) -> None:
+    engine.deed = lambda delivery: Outcome(verdict, "c", "what", "advice", cause="secret words")
+    response = client.post("/ExecuteSTP", data=RAW)
+    assert response.status_code == status
+    assert response.get_json()["error"]["advice"] == "advice"
+    assert response.get_json()["deliveryId"]
+    assert b"secret words" not in response.data
+    assert response.headers.get("Retry-After") == ("60" if status == 503 else None)
+
+
+def test_the_wait_that_sas_asked_for_is_handed_on(client: FlaskClient, engine: StubEngine) -> None:
+    engine.deed = lambda delivery: Outcome(Verdict.RETRY, "busy", "m", "a", retry_after=7)
+    assert client.post("/ExecuteSTP", data=RAW).headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/favicon.ico", 404),
+        ("POST", "/executestp", 404),
+        ("POST", "/ExecuteSTP/", 404),
+        ("POST", "/ExecuteSTP/../x", 404),
+        ("POST", "/%00", 404),
+        ("GET", "/ExecuteSTP", 405),
+        ("PUT", "/ExecuteSTP", 405),
+        ("DELETE", "/ExecuteSTP", 405),
+        ("OPTIONS", "/ExecuteSTP", 405),
+        ("TRACE", "/ExecuteSTP", 405),
+        ("BREW", "/ExecuteSTP", 405),
+        ("OPTIONS", "/", 404),
+    ],
+)
+def test_every_other_request_is_answered_in_json(
+    method: str, path: str, status: int, client: FlaskClient
+) -> None:
+    response = client.open(path, method=method)
+    assert response.status_code == status
+    error = response.get_json()["error"]
+    assert set(error) == {"code", "message", "advice", "timestamp", "requestId", "details"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", error["timestamp"])
+    assert response.headers.get("Allow") == ("POST" if status == 405 else None)
+
+
+def test_a_fault_of_ours_is_answered_without_its_words(
+    client: FlaskClient, engine: StubEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(delivery: Delivery) -> Outcome:
+        raise RuntimeError("the words of the fault")
+
+    engine.deed = fails
+    response = client.post("/ExecuteSTP", data=RAW)
+    assert response.status_code == 500
+    assert response.get_json()["error"]["code"] == "internal_error"
+    assert b"words of the fault" not in response.data
+    assert "words of the fault" in caplog.text
+
+
+def test_a_body_beyond_the_limit_is_refused(client: FlaskClient, settings: Settings) -> None:
+    response = client.post("/ExecuteSTP", data=b" " * (settings.maxrequestbytes + 1))
+    assert (response.status_code, response.get_json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    "given_id", ["", "a b", "x" * 201, "<script>", "a;b", 'a"b', "ü"], ids=repr
+)
+def test_a_request_id_that_could_do_harm_is_replaced(given_id: str, client: FlaskClient) -> None:
+    response = client.post("/ExecuteSTP", data=b"{}", headers={"X-Request-ID": given_id})
+    assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+
+def test_the_trace_id_of_ci_360_is_the_request_id(client: FlaskClient) -> None:
+    headers = {"x-ci360-con-inv-trace-id": "inv-1", "X-Request-ID": "r-1"}
+    assert client.post("/ExecuteSTP", data=RAW, headers=headers).get_json()["requestId"] == "inv-1"
+
+
+def test_the_content_type_does_not_matter(client: FlaskClient) -> None:
+    for kind in ("text/plain;charset=UTF-8", "application/json", "multipart/form-data", "application/x-www-form-urlencoded", ""):  # fmt: skip
+        assert client.post("/ExecuteSTP", data=RAW, content_type=kind).status_code == 200
+
+
+def test_the_longest_names_still_give_a_small_answer(
+    client: FlaskClient, engine: StubEngine
+) -> None:
+    name = "\U0001d400" * 128  # a letter that JSON escapes with twelve characters
+    assert stp_name_issue(name) == ""
+    result: dict[str, str | int] = {"dataSet": "\U0001d400" * 128, "rows": 10**14}
+    engine.deed = lambda delivery: Outcome(Verdict.DONE, "done", result=result)
+    document = {**payload(), "sendParameters": {"stpName": name}}
+    response = client.post(
+        "/ExecuteSTP", data=json.dumps(document), headers={"X-Request-ID": "x" * 200}
+    )
+    assert response.status_code == 200
+    assert len(response.data) < 4096
+
+
+@hypothesis_settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    document=st.fixed_dictionaries(
+        {},
+        optional={
+            "presignedUrls": st.fixed_dictionaries({"dataFile": json_values, "metadataFile": json_values})
+            | json_values,
+            "guid": json_values,
+            "eventType": json_values,
+            "task": json_objects | json_values,
+            "sendParameters": st.fixed_dictionaries({"stpName": json_values}) | json_values,
+            "properties": json_values,
+        },
+    )
+    | json_objects
+)  # fmt: skip
+@example(
+    document={
+        "presignedUrls": {"dataFile": "d", "metadataFile": "m"},
+        "sendParameters": {"stpName": "A"},
+    }
+)
+def test_any_object_is_done_or_gets_a_client_error_with_a_path(
+    document: dict[str, Any], client: FlaskClient
+) -> None:
+    response = client.post("/ExecuteSTP", data=json.dumps(document))
+    assert response.status_code in (200, 422), response.data
+    assert len(response.data) < 4096
+    if response.status_code == 422:
+        assert all(detail["field"] for detail in response.get_json()["error"]["details"])
+        assert response.get_json()["error"]["details"]
+
+
+def test_no_template_or_static_folder_is_served(client: FlaskClient, conf: Path) -> None:
+    assert client.get("/static/x").status_code == 404
