@@ -166,9 +166,10 @@ def join_path(path: str, key: str) -> str:
 
     It stands in answers and logs, and a key may be anything at all.
     """
-    shown = key.encode("ascii", "backslashreplace").decode()
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
-    whole = f"{path}.{shown}" if path else shown
+    if not (key.isascii() and key.isprintable()):
+        key = key.encode("ascii", "backslashreplace").decode()
+        key = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in key)
+    whole = f"{path}.{key}" if path else key
     return whole if len(whole) <= 120 else whole[:117] + "..."
 
 

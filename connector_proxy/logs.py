@@ -46,8 +46,12 @@ class Formatter(logging.Formatter):
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def format(self, record: logging.LogRecord) -> str:
-        record.request, record.delivery = request_id.get(), delivery_id.get()
-        return mask(super().format(record), self._secrets)
+        # Console, file and the test for rotation ask for the same line.
+        masked: str | None = record.__dict__.get("masked")
+        if masked is None:
+            record.request, record.delivery = request_id.get(), delivery_id.get()
+            masked = record.masked = mask(super().format(record), self._secrets)
+        return masked
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = record.message.translate(_CONTROLS)

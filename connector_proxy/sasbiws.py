@@ -20,6 +20,7 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
 
@@ -43,13 +44,13 @@ class Reply:
 class Caller:
     """Calls stored processes through one pooled session, shared by all threads.
 
-    Proxies, netrc and certificate paths of the environment are not looked at: the
-    configuration alone decides where credentials go.
+    A request goes straight to the session's adapter, as it is: no redirect is followed, no
+    cookie kept (it would carry the logon of one user into the call of another), and proxies,
+    netrc and certificate paths of the environment are not looked at.
     """
 
     def __init__(self, pool_size: int) -> None:
         self._session = requests.Session()
-        self._session.trust_env = False
         adapter = _Adapter(pool_connections=16, pool_maxsize=pool_size, max_retries=0)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
@@ -70,27 +71,31 @@ class Caller:
         """
         _stage.sent = False
         try:
-            response = self._session.send(
-                self._prepared(request),
+            response = self._session.get_adapter(request.url).send(
+                _prepared(request),
                 stream=True,
                 timeout=(connect_timeout, read_timeout),
                 verify=str(ca_bundle) if ca_bundle else True,
-                allow_redirects=False,
             )
             with response:
                 return _read(response)
         except (requests.RequestException, HTTPError, OSError) as error:
             raise _translated(error, connect_timeout, read_timeout) from None
 
-    def _prepared(self, request: Request) -> requests.PreparedRequest:
-        headers = {**request.headers, "Accept-Encoding": "identity"}
-        prepared = requests.PreparedRequest()
-        prepared.prepare(method="POST", url=request.url, headers=headers, data=request.body)
-        return prepared
-
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
+
+
+def _prepared(request: Request) -> requests.PreparedRequest:
+    """The request as it is: quoted already, and nothing of it to be guessed or written anew."""
+    prepared = requests.PreparedRequest()
+    prepared.method, prepared.url, prepared.body = "POST", request.url, request.body
+    length = str(len(request.body))
+    prepared.headers = CaseInsensitiveDict(
+        {**request.headers, "Accept-Encoding": "identity", "Content-Length": length}
+    )
+    return prepared
 
 
 def _read(response: requests.Response) -> Reply:

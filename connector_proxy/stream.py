@@ -25,9 +25,7 @@ PLACEHOLDER = re.compile(r"\{\{\s*stpName\s*\}\}", re.IGNORECASE)
 _LEGAL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _ILLEGAL_IN_NAME = re.compile(r"[^A-Za-z0-9_]")
 _ILLEGAL_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ESCAPES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
-)
+_LINE_BREAKS = str.maketrans({"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
 _RESERVED = frozenset({"_n_", "_error_", "_all_", "_numeric_", "_character_", "_char_", "_null_"})
 """Names that mean something else in a DATA step and cannot be a column."""
 
@@ -146,8 +144,11 @@ def legal_name(text: str) -> str:
 def _xml_text(value: Any) -> tuple[str, int]:
     """The text of one value, escaped, and how many illegal characters became a blank."""
     if isinstance(value, str):
-        text, lost = _ILLEGAL_IN_XML.subn(" ", value)
-        return text.translate(_ESCAPES), lost
+        text = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        if text.isprintable():  # nearly all are, and none of what follows is
+            return text, 0
+        text, lost = _ILLEGAL_IN_XML.subn(" ", text)
+        return text.translate(_LINE_BREAKS), lost
     if isinstance(value, bool):
         return ("true" if value else "false"), 0
     return "", 0
