@@ -189,7 +189,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for tool in ("nginx", "wrk", "taskset"):
         if not shutil.which(tool):
-            raise SystemExit(f"{tool} is missing; on Debian: apt-get install nginx-light wrk util-linux")
+            raise SystemExit(
+                f"{tool} is missing; on Debian: apt-get install nginx-light wrk util-linux"
+            )
     if (os.cpu_count() or 1) < 2:
         raise SystemExit("two cores are needed: one for the service, one for load and stub")
     encoding()

@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 from connector_proxy.errors import Detail, NotJson, Unprocessable
 from connector_proxy.records import Kind, Number, Payload, Webhook
 
+Path = tuple[str | int, ...]
+"""Where a value stands in a payload: keys and indexes from the top."""
+
 MAX_DEPTH = 100
 """Levels of nesting that a payload may have; real ones have five."""
 
@@ -64,7 +67,7 @@ def parse(raw: bytes) -> Payload:
     try:
         payload = _STRICT.decode(text)
     except _DuplicateKeyError:
-        path = next(_duplicates(_PAIRS.decode(text)), "")
+        path = next(_duplicates(_PAIRS.decode(text)), ())
         raise _not_json("a key stands twice in one object", path) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
@@ -72,10 +75,11 @@ def parse(raw: bytes) -> Payload:
     except _ConstantError as error:
         raise NotJson(f"The body is not JSON: {error} is not a JSON number.") from None
     except RecursionError:
-        raise _not_json(f"nested deeper than {MAX_DEPTH} levels", "") from None
+        raise _not_json(f"nested deeper than {MAX_DEPTH} levels", ()) from None
     if not isinstance(payload, dict):
         raise NotJson("The body is JSON, but not an object: it must begin with '{'.")
-    _check_depth(payload)
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        _check_depth(payload)
     return payload
 
 
@@ -120,22 +124,22 @@ _STRICT = json.JSONDecoder(
 _PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs)
 
 
-def _duplicates(value: Any, path: str = "") -> Iterator[str]:
+def _duplicates(value: Any, path: Path = ()) -> Iterator[Path]:
     if isinstance(value, _Pairs):
         seen = set()
         for key, child in value:
-            here = join_path(path, key)
+            here = (*path, key)
             if key in seen:
                 yield here
             seen.add(key)
             yield from _duplicates(child, here)
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield from _duplicates(child, f"{path}[{index}]")
+            yield from _duplicates(child, (*path, index))
 
 
 def _check_depth(payload: Payload) -> None:
-    level: list[tuple[str, Any]] = [("", payload)]
+    level: list[tuple[Path, Any]] = [((), payload)]
     for _ in range(MAX_DEPTH):
         level = [nested for path, value in level for nested in _nested(path, value)]
         if not level:
@@ -143,34 +147,36 @@ def _check_depth(payload: Payload) -> None:
     raise _not_json(f"nested deeper than {MAX_DEPTH} levels", level[0][0])
 
 
-def _nested(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, child in value.items():
-            if isinstance(child, dict | list):
-                yield join_path(path, key), child
-    else:
-        for index, child in enumerate(value):
-            if isinstance(child, dict | list):
-                yield f"{path}[{index}]", child
+def _nested(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, child in members:
+        if isinstance(child, dict | list):
+            yield (*path, step), child
 
 
-def _not_json(issue: str, path: str) -> NotJson:
-    where = f" at '{path}'" if path else ""
+def _not_json(issue: str, path: Path) -> NotJson:
+    field = shown_path(path) or "(body)"
     return NotJson(
-        f"The body is not clean JSON: {issue}{where}.", details=[Detail(path or "(body)", issue)]
+        f"The body is not clean JSON: {issue} at '{field}'.", details=[Detail(field, issue)]
     )
 
 
-def join_path(path: str, key: str) -> str:
-    """The path of member ``key`` below ``path``, in printable ASCII and at most 120 characters.
+def shown_path(path: Path) -> str:
+    """A path such as ``trace.points[0].name``, in printable ASCII and at most 120 characters:
+    it stands in answers and logs, and a key may be anything at all."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{_printable(step[:120])}"
+        if len(text) > 121:
+            return text[1:118] + "..."
+    return text.removeprefix(".")
 
-    It stands in answers and logs, and a key may be anything at all.
-    """
-    if not (key.isascii() and key.isprintable()):
-        key = key.encode("ascii", "backslashreplace").decode()
-        key = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in key)
-    whole = f"{path}.{key}" if path else key
-    return whole if len(whole) <= 120 else whole[:117] + "..."
+
+def _printable(key: str) -> str:
+    if key.isascii() and key.isprintable():
+        return key
+    key = key.encode("ascii", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in key)
 
 
 def _kind(payload: Payload) -> Kind:

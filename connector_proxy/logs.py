@@ -11,6 +11,8 @@ import contextvars
 import logging
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterable
 from logging.handlers import RotatingFileHandler
 
@@ -21,24 +23,29 @@ delivery_id: contextvars.ContextVar[str] = contextvars.ContextVar("delivery_id",
 
 MASK = "<masked>"
 _BYTES, _FILES = 10 * 1024 * 1024, 10
+_BATCH_SECONDS = 0.1
 _FORMAT = "%(asctime)s %(levelname)s [%(request)s %(delivery)s] %(message)s"
 _MASKS = (
-    (re.compile(r"(\bhttps?://[^\s?\"'<>]*\?)[^\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"(\bX-Amz-[A-Za-z-]+=)[^&\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\b((?:Basic|Bearer)\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
+    ("://", re.compile(r"(\bhttps?://[^\s?\"'<>]*\?)[^\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+=)[^&\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("basic", re.compile(r"\b(Basic\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
+    ("bearer", re.compile(r"\b(Bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
 )
+"""What a line must hold for a look, the secret, and what is shown instead."""
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """``text`` without the query strings of URLs, without credentials and ``secrets``."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    for pattern, shown in _MASKS:
-        text = pattern.sub(shown, text)
+    lower = text.lower()
+    for sign, pattern, shown in _MASKS:
+        if sign in lower:
+            text = pattern.sub(shown, text)
     return text
 
 
-class Formatter(logging.Formatter):
+class _Line(logging.Formatter):
     """One masked line a record, with the ids of the work at hand."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -46,12 +53,8 @@ class Formatter(logging.Formatter):
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def format(self, record: logging.LogRecord) -> str:
-        # Console, file and the test for rotation ask for the same line.
-        masked: str | None = record.__dict__.get("masked")
-        if masked is None:
-            record.request, record.delivery = request_id.get(), delivery_id.get()
-            masked = record.masked = mask(super().format(record), self._secrets)
-        return masked
+        record.request, record.delivery = request_id.get(), delivery_id.get()
+        return mask(super().format(record), self._secrets)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = record.message.translate(_CONTROLS)
@@ -61,22 +64,68 @@ class Formatter(logging.Formatter):
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r", 9: " "}
 
 
+class _Batches(logging.Handler):
+    """Hands lines on to ``targets`` from a thread of its own, a tenth of a second's at once.
+
+    Writing in the thread of a request costs a fifth of the service's rate (docs/benchmarks.md):
+    each write gives the interpreter away. A warning is written before ``emit`` returns.
+    """
+
+    def __init__(self, targets: Iterable[logging.Handler]) -> None:
+        super().__init__()
+        self._targets = tuple(targets)
+        self._lines: list[str] = []
+        self._waiting = threading.Event()
+        self._writing = threading.Lock()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self.format(record))
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif not self._waiting.is_set():
+            self._waiting.set()
+
+    def _run(self) -> None:
+        while self._waiting.wait():
+            time.sleep(_BATCH_SECONDS)
+            self._waiting.clear()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has come so far."""
+        with self._writing:
+            count = len(self._lines)
+            lines, self._lines[:count] = self._lines[:count], []
+            if lines:
+                batch = logging.makeLogRecord({"msg": "\n".join(lines)})
+                for target in self._targets:
+                    target.handle(batch)
+
+    def close(self) -> None:
+        self.flush()
+        for target in self._targets:
+            target.close()
+        super().close()
+
+
 def start(settings: Settings) -> None:
     """Send the log of this process to the console and to the file that ``settings`` name.
 
     Raises ``OSError`` when the folder or the file cannot be written.
     """
-    formatter = Formatter(secrets_of(settings))
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    targets: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if settings.proglog:
         settings.logfilepath.mkdir(parents=True, exist_ok=True)
         path = settings.logfilepath / settings.proglog
-        handlers.append(
+        targets.append(
             RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
         )
-    for handler in handlers:
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=settings.loglevel, handlers=handlers, force=True)
+    # Facts that no line shows; the logging how-to names these switches for speed.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    handler = _Batches(targets)
+    handler.setFormatter(_Line(secrets_of(settings)))
+    logging.basicConfig(level=settings.loglevel, handlers=[handler], force=True)
     # Their debug lines hold whole addresses, and nothing that the attempt's own line does not.
     for chatty in ("urllib3", "requests", "werkzeug"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

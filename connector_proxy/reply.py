@@ -100,7 +100,7 @@ def _parser(encoding: str | None) -> etree.XMLParser:
 
 def _elements(root: etree._Element) -> Iterator[tuple[str, etree._Element]]:
     for element in root.iter(etree.Element):
-        yield etree.QName(element).localname, element
+        yield _local(element), element
 
 
 def _text(element: etree._Element) -> str:
@@ -125,7 +125,7 @@ def _fault(root: etree._Element, status: int) -> Outcome | None:
 
 
 def _local(element: etree._Element) -> str:
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
 
 
 def _below_value(element: etree._Element) -> bool:

@@ -1,8 +1,12 @@
 """One POST to a stored process: what came back, or at which stage it failed.
 
-The stage decides what may happen next. Before the first byte of the request was sent, nothing
-was carried out (``Unavailable``). After it, a failure leaves open what SAS did
+The stage decides what may happen next. Before a byte of the request was sent, nothing was
+carried out (``Unavailable``). After it, a failure leaves open what SAS did
 (``OutcomeUnknown``): the call is synchronous and must not be repeated on its own.
+
+On ``http.client``, which sends a request as it is: no address written anew, no redirect
+followed, no cookie kept (it would carry the logon of one user into the call of another), no
+proxy or netrc of the environment. docs/decisions/002-one-post.md tells why.
 """
 
 from __future__ import annotations
@@ -10,19 +14,14 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-import threading
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NameResolutionError, SSLError
+from urllib3.util.wait import wait_for_read
 
 from connector_proxy.errors import OutcomeUnknown, Unavailable
 from connector_proxy.records import Request
@@ -33,7 +32,8 @@ MAX_REPLY = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered; ``complete`` is false when it was longer than ``MAX_REPLY``."""
+    """What a server answered. The names of ``headers`` are in title case (``Retry-After``);
+    ``complete`` is false when the body was longer than ``MAX_REPLY``."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,19 +41,16 @@ class Reply:
     complete: bool
 
 
-class Caller:
-    """Calls stored processes through one pooled session, shared by all threads.
+_Origin = tuple[str, str, Path | None]
+"""Scheme, ``host:port``, certificates to trust."""
 
-    A request goes straight to the session's adapter, as it is: no redirect is followed, no
-    cookie kept (it would carry the logon of one user into the call of another), and proxies,
-    netrc and certificate paths of the environment are not looked at.
-    """
+
+class Caller:
+    """Calls stored processes through kept connections; safe to use from many threads."""
 
     def __init__(self, pool_size: int) -> None:
-        self._session = requests.Session()
-        adapter = _Adapter(pool_connections=16, pool_maxsize=pool_size, max_retries=0)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+        self._pool_size = pool_size
+        self._idle: dict[_Origin, list[http.client.HTTPConnection]] = {}
 
     def post(
         self,
@@ -63,107 +60,104 @@ class Caller:
         read_timeout: float,
         ca_bundle: Path | None = None,
     ) -> Reply:
-        """Send ``request`` once and read the reply; redirects are not followed.
+        """Send ``request`` once and read the reply.
 
         ``connect_timeout`` bounds connecting, ``read_timeout`` everything after the request
-        was sent, to the last byte of the reply; both in seconds. Raises ``Unavailable`` when
-        nothing was sent, ``OutcomeUnknown`` when it was and no whole reply came.
+        was sent, to the last byte of the reply; both in seconds. ``ca_bundle`` replaces the
+        certificates that this machine trusts. Raises ``Unavailable`` when nothing was sent,
+        ``OutcomeUnknown`` when it was and no whole reply came.
         """
-        _stage.sent = False
+        scheme, rest = request.url.split("://", 1)
+        host, slash, path = rest.partition("/")
+        origin = (scheme, host, ca_bundle)
+        connection = self._kept(origin) or _connect(origin, connect_timeout)
         try:
-            response = self._session.get_adapter(request.url).send(
-                _prepared(request),
-                stream=True,
-                timeout=(connect_timeout, read_timeout),
-                verify=str(ca_bundle) if ca_bundle else True,
-            )
-            with response:
-                return _read(response)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise _translated(error, connect_timeout, read_timeout) from None
+            reply, reusable = _exchange(connection, slash + path, request, read_timeout)
+        except (http.client.HTTPException, OSError) as error:
+            connection.close()
+            raise _unknown(error, read_timeout) from None
+        self._keep(origin, connection, reusable)
+        return reply
+
+    def _kept(self, origin: _Origin) -> http.client.HTTPConnection | None:
+        idle = self._idle.setdefault(origin, [])
+        while idle:
+            connection = idle.pop()
+            # Readable while nothing was asked: the server has closed it.
+            if connection.sock and not wait_for_read(connection.sock, 0):
+                return connection
+            connection.close()
+        return None
+
+    def _keep(
+        self, origin: _Origin, connection: http.client.HTTPConnection, reusable: bool
+    ) -> None:
+        idle = self._idle[origin]
+        if reusable and len(idle) < self._pool_size:
+            idle.append(connection)
+        else:
+            connection.close()
 
     def close(self) -> None:
-        """Close the pooled connections."""
-        self._session.close()
+        """Close the kept connections."""
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
 
 
-def _prepared(request: Request) -> requests.PreparedRequest:
-    """The request as it is: quoted already, and nothing of it to be guessed or written anew."""
-    prepared = requests.PreparedRequest()
-    prepared.method, prepared.url, prepared.body = "POST", request.url, request.body
-    length = str(len(request.body))
-    prepared.headers = CaseInsensitiveDict(
-        {**request.headers, "Accept-Encoding": "identity", "Content-Length": length}
-    )
-    return prepared
-
-
-def _read(response: requests.Response) -> Reply:
-    body = bytearray()
-    for chunk in response.raw.stream(65536, decode_content=True):
-        body += chunk
-        if len(body) > MAX_REPLY:
-            response.raw.close()
-            break
-    complete = len(body) <= MAX_REPLY
-    return Reply(response.status_code, response.headers, bytes(body[:MAX_REPLY]), complete)
-
-
-def _translated(
-    error: Exception, connect_timeout: float, read_timeout: float
-) -> Unavailable | OutcomeUnknown:
-    if not _stage.sent:
-        return Unavailable(
-            f"The SAS server cannot be reached: {_before_sending(error, connect_timeout)}.",
+def _connect(origin: _Origin, timeout: float) -> http.client.HTTPConnection:
+    scheme, host, ca_bundle = origin
+    connection: http.client.HTTPConnection
+    try:
+        if scheme == "https":
+            context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
+            connection = http.client.HTTPSConnection(host, timeout=timeout, context=context)
+        else:
+            connection = http.client.HTTPConnection(host, timeout=timeout)
+        connection.response_class = _TimedResponse
+        connection.connect()
+    except OSError as error:
+        raise Unavailable(
+            f"The SAS server cannot be reached: {_why(error, timeout)}.",
             code="sas_unreachable",
             advice="Nothing was sent. Check stpurl, that the web server of SAS is running, and "
             "the firewall between; 'connector-proxy check' tries the connection.",
-        )
-    timed_out = isinstance(error, TimeoutError | requests.Timeout) or "timed out" in str(error)
-    why = f"no whole answer in {read_timeout:g} s" if timed_out else "the connection was cut"
-    return OutcomeUnknown(f"The request was sent, but {why}.")
+        ) from None
+    return connection
 
 
-def _before_sending(error: Exception, connect_timeout: float) -> str:
-    chain = list(_causes(error))
-    if any(isinstance(cause, SSLError | requests.exceptions.SSLError) for cause in chain):
+def _why(error: OSError, timeout: float) -> str:
+    if isinstance(error, ssl.SSLError):
         return "no TLS connection that can be trusted (see cabundle)"
-    if any(isinstance(cause, NameResolutionError) for cause in chain):
+    if isinstance(error, socket.gaierror):
         return "its host name is not known"
-    if any(isinstance(cause, requests.ConnectTimeout | TimeoutError) for cause in chain):
-        return f"no connection within {connect_timeout:g} s"
-    os_errors = (cause.strerror for cause in chain if isinstance(cause, OSError) and cause.errno)
-    return next((words for words in os_errors if words), "no connection")
+    if isinstance(error, TimeoutError):
+        return f"no connection within {timeout:g} s"
+    return error.strerror or "no connection"
 
 
-def _causes(error: BaseException | None) -> Any:
-    while error is not None:
-        yield error
-        reason = getattr(error, "reason", None) or next(iter(error.args), None)
-        inner = reason if isinstance(reason, BaseException) else None
-        error = inner or error.__cause__ or error.__context__
+def _exchange(
+    connection: http.client.HTTPConnection, target: str, request: Request, timeout: float
+) -> tuple[Reply, bool]:
+    """The reply, and whether the connection may serve again."""
+    assert connection.sock is not None
+    if connection.sock.gettimeout() != timeout:
+        connection.sock.settimeout(timeout)
+    connection.request("POST", target, request.body, dict(request.headers))
+    with connection.getresponse() as response:
+        body = response.read(MAX_REPLY + 1)
+        complete = len(body) <= MAX_REPLY
+        if complete and response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        headers = {name.title(): value for name, value in response.getheaders()}
+        reply = Reply(response.status, headers, body[:MAX_REPLY], complete)
+        return reply, complete and not response.will_close
 
 
-_stage = threading.local()
-"""Whether the current thread's POST has put its first byte into a connection."""
-
-
-class _Stages:
-    """Marks the moment from which a request may have been carried out."""
-
-    sock: socket.socket | None
-
-    def connect(self) -> None:
-        try:
-            super().connect()  # type: ignore[misc]
-        finally:
-            _stage.sent = False  # a CONNECT to a proxy is not the request
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        _stage.sent = True
-        super().send(data)  # type: ignore[misc]
+def _unknown(error: Exception, timeout: float) -> OutcomeUnknown:
+    timed_out = isinstance(error, TimeoutError)
+    why = f"no whole answer in {timeout:g} s" if timed_out else "the connection was cut"
+    return OutcomeUnknown(f"The request was sent, but {why}.")
 
 
 class _TimedReader(io.RawIOBase):
@@ -172,23 +166,23 @@ class _TimedReader(io.RawIOBase):
 
     def __init__(self, raw: Any, sock: socket.socket) -> None:
         self._raw, self._sock = raw, sock
-        timeout = sock.gettimeout()
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = time.monotonic() + (sock.gettimeout() or 0)
+        self._first = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self._deadline is not None:
+        if not self._first:  # the first wait has the whole time, as the socket is set
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("timed out")
+                raise TimeoutError
             self._sock.settimeout(left)
+        self._first = False
         count: int | None = self._raw.readinto(buffer)
         return count
 
     def close(self) -> None:
-        """Close the pooled connections."""
         self._raw.close()
         super().close()
 
@@ -197,25 +191,3 @@ class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock), 65536)
-
-
-class _HTTPConnection(_Stages, HTTPConnection):
-    response_class = _TimedResponse
-
-
-class _HTTPSConnection(_Stages, HTTPSConnection):
-    response_class = _TimedResponse
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

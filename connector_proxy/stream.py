@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from connector_proxy.intake import join_path
+from connector_proxy.intake import Path, shown_path
 from connector_proxy.records import Payload, Renaming, Request, Stream
 
 SAS_NAME_LENGTH = 32
@@ -64,31 +64,29 @@ _KEPT = 256
 """Characters of a name that are looked at: with half a megabyte of key above 10,000 leaves, whole
 names would cost gigabytes."""
 
-_Leaf = tuple[str, str, str, Any]
+_Leaf = tuple[Path, str, str, Any]
 """One value without children: (path, leaf name, qualified name, value)."""
 
 
 def _members(
-    members: Payload, path: str = "", leaf: str = "", qualified: str = ""
+    members: Payload, path: Path = (), leaf: str = "", qualified: str = ""
 ) -> Iterator[_Leaf]:
     """The leaves of an object; ``leaf`` and ``qualified`` stand before each of their names."""
     for key, child in members.items():
-        yield from _leaves(
-            child, join_path(path, key), (leaf + key)[:_KEPT], (qualified + key)[:_KEPT]
-        )
+        yield from _leaves(child, (*path, key), (leaf + key)[:_KEPT], (qualified + key)[:_KEPT])
 
 
-def _leaves(value: Any, path: str, leaf: str, qualified: str) -> Iterator[_Leaf]:
+def _leaves(value: Any, path: Path, leaf: str, qualified: str) -> Iterator[_Leaf]:
     if isinstance(value, dict) and value:
         yield from _members(value, path, "", f"{qualified}_")
     elif isinstance(value, list) and value:
         for number, item in enumerate(value, start=1):
-            yield from _item(item, f"{path}[{number - 1}]", leaf, qualified, number)
+            yield from _item(item, (*path, number - 1), leaf, qualified, number)
     else:
         yield path, leaf, qualified, value
 
 
-def _item(item: Any, path: str, leaf: str, qualified: str, number: int) -> Iterator[_Leaf]:
+def _item(item: Any, path: Path, leaf: str, qualified: str, number: int) -> Iterator[_Leaf]:
     if isinstance(item, dict) and item:
         yield from _members(item, path, f"{leaf}_{number}_", f"{qualified}_{number}_")
     else:
@@ -104,11 +102,11 @@ class _Names:
         self.renamings: list[Renaming] = []
         self._numbers: dict[str, int] = {}
 
-    def take(self, path: str, leaf: str, qualified: str) -> str:
+    def take(self, path: Path, leaf: str, qualified: str) -> str:
         name = self._free(legal_name(leaf), qualified)
         self.taken.add(name.lower())
-        if not path.endswith(name):
-            self.renamings.append(Renaming(path, name))
+        if name != path[-1]:
+            self.renamings.append(Renaming(shown_path(path), name))
         return name
 
     def _free(self, name: str, qualified: str) -> str:

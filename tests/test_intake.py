@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector_proxy.errors import NotJson, Unprocessable
-from connector_proxy.intake import MAX_DEPTH, join_path, parse, read_webhook
+from connector_proxy.intake import MAX_DEPTH, parse, read_webhook, shown_path
 from connector_proxy.records import Kind
 from tests.conftest import PAYLOADS, payload
 
@@ -176,5 +176,6 @@ def test_only_listed_names_are_allowed_without_regard_to_case() -> None:
 
 
 def test_a_path_is_printable_and_short_whatever_the_key() -> None:
-    assert join_path("a", "b\n\0\x7fü") == "a.b\\x0a\\x00\\x7f\\xfc"
-    assert len(join_path("a", "k" * 1_000_000)) == 120
+    assert shown_path(("a", 0, "b\n\0\x7fü")) == "a[0].b\\x0a\\x00\\x7f\\xfc"
+    assert len(shown_path(("a", "k" * 1_000_000))) == 120
+    assert len(shown_path(("\0" * 200,))) == 120

@@ -51,6 +51,8 @@ def test_secrets_are_masked(text: str, shown: str) -> None:
 
 
 def line(settings: Settings) -> str:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     return (settings.logfilepath / settings.proglog).read_text(encoding="utf-8")
 
 
