@@ -37,7 +37,10 @@ http {{
   access_log off; keepalive_requests 1000000; client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
   scgi_temp_path {folder}/s;
-  server {{ listen 127.0.0.1:{port}; default_type application/xml; location / {{ return 200 '{reply}'; }} }}
+  server {{
+    listen 127.0.0.1:{port}; default_type application/xml;
+    location / {{ return 200 '{reply}'; }}
+  }}
 }}
 """
 
@@ -214,11 +217,11 @@ def sweep(stpurl: str, folder: Path, arguments: argparse.Namespace) -> None:
     for connections in (8, 50):
         with ExitStack() as stack:
             urls = {
-                f"{threads} threads, {'pinned' if cores == '0' else 'both cores'}": stack.enter_context(
+                f"{threads} threads, {where}": stack.enter_context(
                     service(stpurl, cores, folder, THREADS=threads)
                 )
                 for threads in ("4", "16", "64", "200")
-                for cores in ("0", "")
+                for where, cores in (("pinned", "0"), ("both cores", ""))
             }
             results = rounds(urls, connections, arguments.rounds, arguments.seconds)
         show(f"threads and cores, {connections} connections", results, "64 threads, pinned")

@@ -123,6 +123,7 @@ def start(settings: Settings) -> None:
         )
     # Facts that no line shows; the logging how-to names these switches for speed.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = _Batches(targets)
     handler.setFormatter(_Line(secrets_of(settings)))
     logging.basicConfig(level=settings.loglevel, handlers=[handler], force=True)

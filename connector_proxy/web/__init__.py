@@ -14,7 +14,6 @@ def create_app(settings: Settings, engine: Engine) -> Flask:
     app = Flask("connector_proxy", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.maxrequestbytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.extensions["connector_proxy"] = engine
     answers.install(app)
-    app.register_blueprint(hooks.blueprint)
+    hooks.install(app, engine)
     return app
