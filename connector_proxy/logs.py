@@ -53,7 +53,6 @@ class _Line(logging.Formatter):
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def format(self, record: logging.LogRecord) -> str:
-        record.request, record.delivery = request_id.get(), delivery_id.get()
         return mask(super().format(record), self._secrets)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -74,13 +73,14 @@ class _Batches(logging.Handler):
     def __init__(self, targets: Iterable[logging.Handler]) -> None:
         super().__init__()
         self._targets = tuple(targets)
-        self._lines: list[str] = []
+        self._records: list[logging.LogRecord] = []
         self._waiting = threading.Event()
         self._writing = threading.Lock()
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record))
+        record.request, record.delivery = request_id.get(), delivery_id.get()
+        self._records.append(record)
         if record.levelno >= logging.WARNING:
             self.flush()
         elif not self._waiting.is_set():
@@ -95,10 +95,11 @@ class _Batches(logging.Handler):
     def flush(self) -> None:
         """Write what has come so far."""
         with self._writing:
-            count = len(self._lines)
-            lines, self._lines[:count] = self._lines[:count], []
-            if lines:
-                batch = logging.makeLogRecord({"msg": "\n".join(lines)})
+            count = len(self._records)
+            records, self._records[:count] = self._records[:count], []
+            if records:
+                lines = "\n".join(self.format(record) for record in records)
+                batch = logging.makeLogRecord({"msg": lines})
                 for target in self._targets:
                     target.handle(batch)
 

@@ -50,7 +50,7 @@ class Caller:
 
     def __init__(self, pool_size: int) -> None:
         self._pool_size = pool_size
-        self._idle: dict[_Origin, list[http.client.HTTPConnection]] = {}
+        self._idle: dict[_Origin, list[_Connection]] = {}
 
     def post(
         self,
@@ -79,7 +79,7 @@ class Caller:
         self._keep(origin, connection, reusable)
         return reply
 
-    def _kept(self, origin: _Origin) -> http.client.HTTPConnection | None:
+    def _kept(self, origin: _Origin) -> _Connection | None:
         idle = self._idle.setdefault(origin, [])
         while idle:
             connection = idle.pop()
@@ -89,9 +89,7 @@ class Caller:
             connection.close()
         return None
 
-    def _keep(
-        self, origin: _Origin, connection: http.client.HTTPConnection, reusable: bool
-    ) -> None:
+    def _keep(self, origin: _Origin, connection: _Connection, reusable: bool) -> None:
         idle = self._idle[origin]
         if reusable and len(idle) < self._pool_size:
             idle.append(connection)
@@ -105,16 +103,14 @@ class Caller:
                 idle.pop().close()
 
 
-def _connect(origin: _Origin, timeout: float) -> http.client.HTTPConnection:
+def _connect(origin: _Origin, timeout: float) -> _Connection:
     scheme, host, ca_bundle = origin
-    connection: http.client.HTTPConnection
     try:
         if scheme == "https":
             context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
-            connection = http.client.HTTPSConnection(host, timeout=timeout, context=context)
+            connection: _Connection = _TlsConnection(host, timeout=timeout, context=context)
         else:
-            connection = http.client.HTTPConnection(host, timeout=timeout)
-        connection.response_class = _TimedResponse
+            connection = _Connection(host, timeout=timeout)
         connection.connect()
     except OSError as error:
         raise Unavailable(
@@ -137,13 +133,14 @@ def _why(error: OSError, timeout: float) -> str:
 
 
 def _exchange(
-    connection: http.client.HTTPConnection, target: str, request: Request, timeout: float
+    connection: _Connection, target: str, request: Request, timeout: float
 ) -> tuple[Reply, bool]:
     """The reply, and whether the connection may serve again."""
     assert connection.sock is not None
     if connection.sock.gettimeout() != timeout:
         connection.sock.settimeout(timeout)
     connection.request("POST", target, request.body, dict(request.headers))
+    connection.flush()
     with connection.getresponse() as response:
         body = response.read(MAX_REPLY + 1)
         complete = len(body) <= MAX_REPLY
@@ -191,3 +188,25 @@ class _TimedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock), 65536)
+
+
+class _Connection(http.client.HTTPConnection):
+    """Holds head and body of a request back and sends them with one call."""
+
+    response_class = _TimedResponse
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._held: list[bytes] = []
+
+    def send(self, data: Any) -> None:
+        self._held.append(data)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, []
+        super().send(b"".join(held))
+
+
+class _TlsConnection(_Connection, http.client.HTTPSConnection):
+    pass

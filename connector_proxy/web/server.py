@@ -4,6 +4,8 @@ that lets the requests in flight finish."""
 from __future__ import annotations
 
 import json
+import logging
+import queue
 import select
 import threading
 import time
@@ -23,6 +25,7 @@ DRAIN_SECONDS = 30
 """How long requests in flight may go on after the service was told to end."""
 
 _LOOP_SECONDS = 0.5
+_log = logging.getLogger(__name__)
 
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
@@ -39,6 +42,43 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
 
+class _Threads:
+    """Hands requests to threads in the order in which they came.
+
+    Takes the place of waitress's own dispatcher, whose condition wakes the thread that idled
+    longest: with 50 connections the slowest hundredth waits half as long here
+    (docs/benchmarks.md).
+    """
+
+    def __init__(self, count: int) -> None:
+        self._tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"request-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def add_task(self, task: Any) -> None:
+        """Called by waitress for each channel that has a request to serve."""
+        self._tasks.put(task)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task.service()
+            except Exception:  # a thread that died here would never serve again
+                _log.exception("a request could not be served")
+
+    def shutdown(self, timeout: float) -> None:
+        """End the threads that are idle; one that is still busy ends with the process."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        give_up = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0, give_up - time.monotonic()))
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _JsonErrorTask
 
@@ -49,12 +89,13 @@ class Server:
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
+        self._threads = _Threads(settings.threads)
         self._server = create_server(
             app,
+            _dispatcher=self._threads,
             map=self._map,
             host=settings.host,
             port=settings.port,
-            threads=settings.threads,
             ident=None,
             max_request_body_size=settings.maxrequestbytes,
             connection_limit=1000,
@@ -81,7 +122,7 @@ class Server:
         give_up = time.monotonic() + DRAIN_SECONDS
         while self._busy() and time.monotonic() < give_up:
             self._loop()
-        self._server.task_dispatcher.shutdown(timeout=1)
+        self._threads.shutdown(timeout=1)
         for listener in self._listeners:
             listener.trigger.close()
         wasyncore.close_all(self._map)
