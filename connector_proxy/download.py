@@ -127,7 +127,9 @@ def _check_status(response: requests.Response, what: str) -> None:
         )
     if status == 404:
         raise _refused(what, f"it is no longer there ({shown})", "file_gone", _AGAIN)
-    raise _refused(what, f"its store answered otherwise than with the file ({shown})", "download")
+    raise _refused(
+        what, f"its store answered otherwise than with the file ({shown})", "download_refused"
+    )
 
 
 def _s3_code(body: bytes) -> str:

@@ -259,6 +259,17 @@ def _own_result(facts: Mapping[str, str]) -> dict[str, str | int]:
 
 
 def _own_error(status: int, code: str, words: str) -> Outcome:
+    """An error that the stored process reports. One code may be repeated: ``download_failed``
+    says that a file store did not answer and that nothing was saved."""
+    if code == "download_failed":
+        return Outcome(
+            Verdict.RETRY,
+            "download_failed",
+            "The stored process could not download a file to its end; nothing was saved.",
+            "It may be sent again, as long as the presigned URLs work.",
+            cause=words,
+            status=status,
+        )
     shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
     return Outcome(
         Verdict.REFUSED,

@@ -167,6 +167,11 @@ def test_an_error_of_the_stored_process_is_refused_and_its_words_stay_out_of_the
     assert "ORACLE" not in outcome.message + outcome.advice
 
 
+def test_a_download_that_failed_inside_the_stored_process_may_be_repeated() -> None:
+    own = "<stpResult><status>error</status><code>download_failed</code></stpResult>"
+    assert read(200, envelope(own)).verdict is Verdict.RETRY
+
+
 def test_a_fault_below_value_is_the_own_business_of_the_stored_process() -> None:
     assert read(200, envelope("<Exception>just data</Exception>")).verdict is Verdict.DONE
 

@@ -259,7 +259,7 @@
     %cp_fail(file_gone, The &what is no longer there (HTTP status 404).)
   %end;
   %else %if &cp_http ne 200 %then %do;
-    %cp_fail(download, The store did not answer with the &what (HTTP status &cp_http).)
+    %cp_fail(download_refused, The store did not answer with the &what (HTTP status &cp_http).)
   %end;
 %mend cp_get;
 
