@@ -35,9 +35,10 @@ def test_every_code_of_an_error_is_documented() -> None:
     sources = " ".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "connector_proxy").rglob("*.py")
     )
-    codes = set(re.findall(r'code = "(\w+)"', sources)) | set(re.findall(r'code="(\w+)"', sources))
-    codes |= set(re.findall(r'Verdict\.\w+,\s*"(\w+)"', sources))
-    codes |= set(re.findall(r'\(\s*"(\w+)", "[A-Z]', sources))
+    forms = (r'code ?= ?"WORD"', r'Verdict\.\w+,\s*"WORD"', r'\d: \("WORD",', r'shown}\)", "WORD"')
+    codes = {
+        code for form in forms for code in re.findall(form.replace("WORD", "([a-z_]{4,})"), sources)
+    }
     assert len(codes) > 15
     assert codes - documented <= {"configuration", "done", "unavailable", "refused"}
 
