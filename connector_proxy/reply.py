@@ -13,10 +13,8 @@ from collections.abc import Iterator, Mapping
 
 from lxml import etree
 
-from connector_proxy.records import Outcome, Verdict
-
-KEPT = 2000
-"""Characters of a foreign answer that the log keeps."""
+from connector_proxy import outcomes
+from connector_proxy.records import Outcome
 
 _OWN_NUMBERS = ("rows", "columns", "rejectedRows", "unreadableValues")
 _OWN_TEXT = re.compile(r"[\w .,()-]{1,128}")
@@ -35,7 +33,7 @@ def read_reply(
     if by_status:
         return by_status
     if not complete:
-        return _foreign(status, body, "it is too long")
+        return outcomes.not_sasbiws(status, body, "it is too long")
     root = _parsed(body, headers.get("Content-Type", ""))
     fault = _fault(root, status) if root is not None else None
     if fault:
@@ -43,30 +41,23 @@ def read_reply(
     if _is_html(headers, body):
         return _html(status, body)
     if not 200 <= status < 300:
-        return _foreign(status, body)
+        return outcomes.not_sasbiws(status, body)
     return _raw(status, headers, body, root) if raw else _envelope(status, body, root)
 
 
 def _by_status(status: int, headers: Mapping[str, str], body: bytes) -> Outcome | None:
     if status in (401, 403):
-        return _refused_credentials(status, "HTTP status " + str(status), body)
+        return outcomes.credentials(status, "HTTP status " + str(status), body)
     if status == 404:
-        return _refused_call(status, "there is no stored process at that address", body)
+        return outcomes.not_callable(status, "there is no stored process at that address", body)
     if status in (429, 503):
-        return Outcome(
-            Verdict.RETRY,
-            "busy",
-            f"The SAS server is not ready (HTTP status {status}).",
-            "Nothing was carried out; it may be sent again.",
-            status=status,
-            retry_after=_seconds(headers.get("Retry-After", "")),
-        )
+        return outcomes.busy(status, _seconds(headers.get("Retry-After", "")))
     if status == 502:
-        return _unreachable(status, "the front end has no connection to the SAS server")
+        return outcomes.unreachable(status, "the front end has no connection to the SAS server")
     if status == 504:
-        return _unknown(status, "the front end stopped waiting for the stored process")
+        return outcomes.unknown(status, "the front end stopped waiting for the stored process")
     if 300 <= status < 400:
-        return _logon_page(status, "it redirects to another page")
+        return outcomes.logon_page(status, "it redirects to another page")
     return None
 
 
@@ -120,8 +111,7 @@ def _fault(root: etree._Element, status: int) -> Outcome | None:
     if not faults:
         return None
     code = next((_fault_code(e) for e in faults if _fault_code(e)), 0)
-    words = _shortened(" ".join(dict.fromkeys(_fault_words(faults))))
-    return _by_fault_code(code, status, words)
+    return _by_fault_code(code, status, " ".join(dict.fromkeys(_fault_words(faults))))
 
 
 def _local(element: etree._Element) -> str:
@@ -162,23 +152,18 @@ def _fault_words(faults: list[etree._Element]) -> Iterator[str]:
 def _by_fault_code(code: int, status: int, words: str) -> Outcome:
     match code:
         case 1000:
-            return _refused_credentials(status, "fault 1000", words)
+            return outcomes.credentials(status, "fault 1000", words)
         case 2000:
-            return _refused_call(status, "fault 2000: name, prompt or payload", words)
+            return outcomes.not_callable(status, "fault 2000: name, prompt or payload", words)
         case 4000:
-            return _unreachable(status, "fault 4000: metadata or stored process server", words)
+            return outcomes.unreachable(
+                status, "fault 4000: metadata or stored process server", words
+            )
         case 5000:
-            return _unknown(status, "fault 5000: the stored process ran out of its time", words)
-    return Outcome(
-        Verdict.REFUSED,
-        "sas_error",
-        "The stored process ended with an error"
-        + (f" (SYSCC {found[1]})." if (found := re.search(r"SYSCC=\s*(\d{1,5})", words)) else "."),
-        "SAS's own message stands in the log of connector-proxy under this delivery id. "
-        "Note that a mere warning (SYSCC 4) is a fault unless the web service accepts it.",
-        cause=words,
-        status=status,
-    )
+            return outcomes.unknown(
+                status, "fault 5000: the stored process ran out of its time", words
+            )
+    return outcomes.sas_error(status, words)
 
 
 def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
@@ -191,14 +176,14 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
 def _html(status: int, body: bytes) -> Outcome:
     lower = body[:65536].lower()
     if 200 <= status < 300 or b"password" in lower or b"saslogon" in lower:
-        return _logon_page(status, "it answered with a page for people", body)
-    return _foreign(status, body)
+        return outcomes.logon_page(status, "it answered with a page for people", body)
+    return outcomes.not_sasbiws(status, body)
 
 
 def _envelope(status: int, body: bytes, root: etree._Element | None) -> Outcome:
     """A reply with its envelope: some element's name ends in ``Response``."""
     if root is None or not any(name.endswith("Response") for name, _ in _elements(root)):
-        return _foreign(status, body)
+        return outcomes.not_sasbiws(status, body)
     value = next((e for name, e in _elements(root) if name == "Value"), None)
     return _own_outcome(status, _own_document(value) if value is not None else None)
 
@@ -225,7 +210,7 @@ def _raw(
     """One stream as it is. XML that cannot be read is not an answer; other text may be one."""
     claims_xml = "xml" in headers.get("Content-Type", "").lower() and bool(body.strip())
     if root is None and (claims_xml or body.lstrip().startswith(b"<")):
-        return _foreign(status, body)
+        return outcomes.not_sasbiws(status, body)
     return _own_outcome(status, root)
 
 
@@ -236,16 +221,16 @@ def _own_outcome(status: int, document: etree._Element | None) -> Outcome:
     stored process that kept SYSCC acceptable.
     """
     if document is None:
-        return Outcome(Verdict.DONE, "done", status=status)
+        return outcomes.done(status)
     own = next((e for name, e in _elements(document) if name.lower() == "stpresult"), None)
     if own is None:
         if document.get("status", "").lower() == "error":
-            return _own_error(status, "", _shortened(_text(document)))
-        return Outcome(Verdict.DONE, "done", status=status)
+            return outcomes.own_error(status, "", _text(document))
+        return outcomes.done(status)
     facts = {_local(child).lower(): _text(child) for child in own.iter(etree.Element)}
     if facts.get("status", "").lower() != "ok":
-        return _own_error(status, facts.get("code", ""), _shortened(facts.get("message", "")))
-    return Outcome(Verdict.DONE, "done", status=status, result=_own_result(facts))
+        return outcomes.own_error(status, facts.get("code", ""), facts.get("message", ""))
+    return outcomes.done(status, _own_result(facts))
 
 
 def _own_result(facts: Mapping[str, str]) -> dict[str, str | int]:
@@ -256,102 +241,3 @@ def _own_result(facts: Mapping[str, str]) -> dict[str, str | int]:
     if _OWN_TEXT.fullmatch(facts.get("dataset", "")):
         result["dataSet"] = facts["dataset"]
     return result
-
-
-def _own_error(status: int, code: str, words: str) -> Outcome:
-    """An error that the stored process reports. One code may be repeated: ``download_failed``
-    says that a file store did not answer and that nothing was saved."""
-    if code == "download_failed":
-        return Outcome(
-            Verdict.RETRY,
-            "download_failed",
-            "The stored process could not download a file to its end; nothing was saved.",
-            "It may be sent again, as long as the presigned URLs work.",
-            cause=words,
-            status=status,
-        )
-    shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
-    return Outcome(
-        Verdict.REFUSED,
-        "stored_process_error",
-        f"The stored process reported an error of its own{shown}.",
-        "Its message stands in the log of connector-proxy under this delivery id.",
-        cause=words,
-        status=status,
-    )
-
-
-def _refused_credentials(status: int, why: str, body: bytes | str = "") -> Outcome:
-    return Outcome(
-        Verdict.REFUSED,
-        "credentials",
-        f"The SAS server does not accept the credentials ({why}).",
-        "Set stpusername and stppassword in credentials.ini to a user who may run the stored "
-        "process, or switch on the anonymous web user of SAS BI Web Services.",
-        cause=_shortened(body),
-        status=status,
-    )
-
-
-def _logon_page(status: int, why: str, body: bytes | str = "") -> Outcome:
-    return Outcome(
-        Verdict.REFUSED,
-        "logon_page",
-        f"The address asks for a logon instead of running the stored process: {why}.",
-        "Check stpurl (it must lead to /SASBIWS/rest/ or /SASBIWS/services/) and the "
-        "credentials in credentials.ini.",
-        cause=_shortened(body),
-        status=status,
-    )
-
-
-def _refused_call(status: int, why: str, body: bytes | str) -> Outcome:
-    return Outcome(
-        Verdict.REFUSED,
-        "not_callable",
-        f"SAS cannot call the stored process ({why}).",
-        "Compare stpName and stpurl with the folder and name in SAS Management Console, and "
-        "see that the user may execute it.",
-        cause=_shortened(body),
-        status=status,
-    )
-
-
-def _unreachable(status: int, why: str, words: str = "") -> Outcome:
-    return Outcome(
-        Verdict.RETRY,
-        "sas_unreachable",
-        f"The SAS server cannot be reached ({why}).",
-        "See that the metadata server and the stored process server are running.",
-        cause=words,
-        status=status,
-    )
-
-
-def _unknown(status: int, why: str, words: str = "") -> Outcome:
-    return Outcome(
-        Verdict.UNKNOWN,
-        "outcome_unknown",
-        f"Nobody can tell whether the stored process ran to its end ({why}).",
-        "Look at its log and its dataset before the task is sent again.",
-        cause=words,
-        status=status,
-    )
-
-
-def _foreign(status: int, body: bytes, why: str = "") -> Outcome:
-    return Outcome(
-        Verdict.REFUSED,
-        "not_sasbiws",
-        f"The answer is not one of SAS BI Web Services (HTTP status {status}"
-        f"{', ' + why if why else ''}).",
-        "Check stpurl; the beginning of the answer stands in the log of connector-proxy.",
-        cause=_shortened(body),
-        status=status,
-    )
-
-
-def _shortened(words: bytes | str) -> str:
-    if isinstance(words, bytes):
-        words = words[: 4 * KEPT].decode("utf-8", "replace")
-    return " ".join(words.split())[:KEPT]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from connector_proxy.outcomes import KEPT
 from connector_proxy.records import Outcome, Verdict
-from connector_proxy.reply import KEPT, read_reply
+from connector_proxy.reply import read_reply
 
 OK = "<stpResult><status>ok</status><code>0</code><rows>3</rows><columns>8</columns><dataSet>OUT.A_1</dataSet></stpResult>"
 

@@ -1,0 +1,152 @@
+"""The ends that a call of a stored process can have, each with its words and its advice.
+
+Facts only. ``status`` is the HTTP status that came, ``why`` our own words, ``said`` what the other
+side said: it is kept shortened, for the log only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from connector_proxy.records import Outcome, Verdict
+
+KEPT = 2000
+"""Characters of a foreign answer that the log keeps."""
+
+
+def done(status: int, result: Mapping[str, str | int] | None = None) -> Outcome:
+    """It ran; ``result`` is what it says of itself."""
+    return Outcome(Verdict.DONE, "done", status=status, result=result or {})
+
+
+def credentials(status: int, why: str, said: bytes | str = "") -> Outcome:
+    """The server does not accept user or password."""
+    return Outcome(
+        Verdict.REFUSED,
+        "credentials",
+        f"The SAS server does not accept the credentials ({why}).",
+        "Set stpusername and stppassword in credentials.ini to a user who may run the stored "
+        "process, or switch on the anonymous web user of SAS BI Web Services.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def logon_page(status: int, why: str, said: bytes | str = "") -> Outcome:
+    """A page for people, or a redirect to one."""
+    return Outcome(
+        Verdict.REFUSED,
+        "logon_page",
+        f"The address asks for a logon instead of running the stored process: {why}.",
+        "Check stpurl (it must lead to /SASBIWS/rest/ or /SASBIWS/services/) and the "
+        "credentials in credentials.ini.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def not_callable(status: int, why: str, said: bytes | str) -> Outcome:
+    """SAS knows no such stored process, or may not run it so."""
+    return Outcome(
+        Verdict.REFUSED,
+        "not_callable",
+        f"SAS cannot call the stored process ({why}).",
+        "Compare stpName and stpurl with the folder and name in SAS Management Console, and "
+        "see that the user may execute it.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def sas_error(status: int, said: str) -> Outcome:
+    """Fault 3000, or one that is not known: the program ended with an error of SAS."""
+    syscc = re.search(r"SYSCC=\s*(\d{1,5})", said)
+    return Outcome(
+        Verdict.REFUSED,
+        "sas_error",
+        f"The stored process ended with an error{f' (SYSCC {syscc[1]})' if syscc else ''}.",
+        "SAS's own message stands in the log of connector-proxy under this delivery id. "
+        "Note that a mere warning (SYSCC 4) is a fault unless the web service accepts it.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def own_error(status: int, code: str, said: str) -> Outcome:
+    """An error that the stored process reports. One code may be repeated: ``download_failed``
+    says that a file store did not answer and that nothing was saved."""
+    if code == "download_failed":
+        return Outcome(
+            Verdict.RETRY,
+            "download_failed",
+            "The stored process could not download a file to its end; nothing was saved.",
+            "It may be sent again, as long as the presigned URLs work.",
+            cause=shortened(said),
+            status=status,
+        )
+    shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
+    return Outcome(
+        Verdict.REFUSED,
+        "stored_process_error",
+        f"The stored process reported an error of its own{shown}.",
+        "Its message stands in the log of connector-proxy under this delivery id.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def not_sasbiws(status: int, said: bytes, why: str = "") -> Outcome:
+    """Something else answered."""
+    return Outcome(
+        Verdict.REFUSED,
+        "not_sasbiws",
+        f"The answer is not one of SAS BI Web Services (HTTP status {status}"
+        f"{', ' + why if why else ''}).",
+        "Check stpurl; the beginning of the answer stands in the log of connector-proxy.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def busy(status: int, retry_after: int | None) -> Outcome:
+    """A front end that is not ready; ``retry_after`` is the wait it asks for, in seconds."""
+    return Outcome(
+        Verdict.RETRY,
+        "busy",
+        f"The SAS server is not ready (HTTP status {status}).",
+        "Nothing was carried out; it may be sent again.",
+        status=status,
+        retry_after=retry_after,
+    )
+
+
+def unreachable(status: int, why: str, said: str = "") -> Outcome:
+    """A front end answered, and the SAS server behind it could not be reached."""
+    return Outcome(
+        Verdict.RETRY,
+        "sas_unreachable",
+        f"The SAS server cannot be reached ({why}).",
+        "See that the metadata server and the stored process server are running.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def unknown(status: int, why: str, said: str = "") -> Outcome:
+    """It was sent, and nobody can tell how it ended."""
+    return Outcome(
+        Verdict.UNKNOWN,
+        "outcome_unknown",
+        f"Nobody can tell whether the stored process ran to its end ({why}).",
+        "Look at its log and its dataset before the task is sent again.",
+        cause=shortened(said),
+        status=status,
+    )
+
+
+def shortened(words: bytes | str) -> str:
+    """``words`` on one line and at most ``KEPT`` characters long."""
+    if isinstance(words, bytes):
+        words = words[: 4 * KEPT].decode("utf-8", "replace")
+    return " ".join(words.split())[:KEPT]
