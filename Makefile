@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROWS ?= 1000
 SAS ?= embedded
+ifeq ($(filter $(SAS),embedded emulated),)
+$(error SAS is $(SAS); write SAS=emulated, or leave it out)
+endif
 
 .PHONY: install demo test run lint types bench clean
 

@@ -29,6 +29,9 @@ _log = logging.getLogger("connector_proxy")
 class _DefaultToServe(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version")):
+            behind = next((name for name in args if name in self.commands), None)
+            if behind:
+                raise click.UsageError(f"Options stand behind the command: {behind} {args[0]} ...")
             args = ["serve", *args]
         return super().parse_args(ctx, args)
 
@@ -86,8 +89,8 @@ def serve(conf: Path | None, host: str | None, port: int | None) -> None:
     engine = Engine(settings)
     try:
         server = Server(create_app(settings, engine), settings)
-    except OSError as error:
-        _end(_unusable_address(settings, error))
+    except (OSError, ValueError) as error:  # waitress tells an unknown host by a ValueError
+        _end(_unusable_address(settings.host, settings.port, error))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     click.echo(
@@ -111,11 +114,12 @@ def _unwritable_log(settings: Settings, error: OSError) -> ConfigurationError:
     )
 
 
-def _unusable_address(settings: Settings, error: OSError) -> ConfigurationError:
+def _unusable_address(host: str, port: int, error: Exception) -> ConfigurationError:
+    why = getattr(error, "strerror", None) or "no such address"
     return ConfigurationError(
-        f"Cannot listen at {_url(settings.host, settings.port)} ({error.strerror or error}).",
+        f"Cannot listen at {_url(host, port)} ({why}).",
         advice="Another program may use this port, or the address is not one of this machine; "
-        "change host and port in serviceConfig.py, or use --host and --port.",
+        "name another (host and port in serviceConfig.py, or --host and --port).",
     )
 
 
@@ -140,12 +144,15 @@ def _check_as_text(settings: Settings, checks: list[health.Check]) -> None:
         value = shown(getattr(settings, key.name))
         click.echo(f"  {key.name:<16} {value:<50} {settings.origins[key.name]}")
     for stp, own in settings.overrides.items():
+        click.echo(f"[stp:{stp}]")
         for name, value in own.items():
-            click.echo(f"  {name:<16} {shown(value):<50} [stp:{stp}]")
+            click.echo(f"  {name:<16} {shown(value)}")
     for one in checks:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:
             click.echo(f"      {one.advice}")
+    faults = sum(one.condition is health.Condition.FAIL for one in checks)
+    click.echo(f"{faults} at fault" if faults else "nothing is at fault")
 
 
 def _check_as_json(settings: Settings, checks: list[health.Check]) -> None:
@@ -208,14 +215,27 @@ def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--port", type=click.IntRange(0, 65535), default=7980, show_default=True),
         click.option("--fail", type=click.Choice(list(FAILURES)), default=None, metavar="HOW"),
         click.option("--delay", type=float, default=0.0, help="Seconds that the job takes."),
-        click.option("--hang", type=float, default=30.0, help="Seconds on an empty instream."),
-        click.option("--fault-on-empty", is_flag=True, help="Fault 2000 instead of hanging."),
+        click.option(
+            "--hang", type=float, default=30.0, help="Seconds that an empty stream hangs."
+        ),
+        click.option(
+            "--fault-on-empty", is_flag=True, help="Answer an empty stream with fault 2000."
+        ),
         click.option("--fault-status", type=int, default=500, help="HTTP status of faults."),
-        click.option("--acceptable-syscc", default="0", help="List, separated by commas."),
+        click.option(
+            "--acceptable-syscc",
+            default="0",
+            help="SYSCC values that are no fault, separated by commas [default: 0].",
+        ),
         click.option("--user", default="", help="Ask for Basic authentication as this user."),
         click.option("--password", default="", help="The password of --user."),
         click.option("--one-line", is_flag=True, help="Hand the stream over as one line."),
-        click.option("--lrecl", type=int, default=0, help="Cut its lines at this length."),
+        click.option(
+            "--lrecl",
+            type=int,
+            default=0,
+            help="Cut lines of the stream at this length, as infile lrecl= does.",
+        ),
         click.option("--name", "names", multiple=True, help="Known stored process; repeatable."),
         click.option("--record", type=click.Path(path_type=Path), help="A line of JSON a call."),
     )
@@ -257,15 +277,20 @@ def emulate_sas(
         one_line=one_line,
         lrecl=lrecl,
     )
-    emulator = Emulator(
-        embedded_stored_process(_loaded(conf)),
-        host=host,
-        port=port,
-        behaviour=behaviour,
-        names=frozenset(names),
-        record=record,
-    )
+    settings = _loaded(conf)
+    try:
+        emulator = Emulator(
+            embedded_stored_process(settings),
+            host=host,
+            port=port,
+            behaviour=behaviour,
+            names=frozenset(names),
+            record=record,
+        )
+    except OSError as error:
+        _end(_unusable_address(host, port, error))
     click.echo(f"stpurl = {emulator.stpurl}")
+    click.echo(f"Ready; datasets go to {settings.outputfolder}. Ctrl-C ends it.")
     sys.stdout.flush()
     try:
         emulator.serve_forever()

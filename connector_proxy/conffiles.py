@@ -40,8 +40,8 @@ def fault(where: str, what: str) -> ConfigurationError:
 
 def _unknown(where: str, name: str, known: Collection[str]) -> ConfigurationError:
     near = difflib.get_close_matches(name, known, 1, 0.5)
-    hint = f"did you mean '{near[0]}'" if near else f"known are {', '.join(known)}"
-    return fault(where, f"there is no setting '{name}' here; {hint}")
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
+    return ConfigurationError(f"{where}: there is no setting '{name}' here; {hint}")
 
 
 def read_text(path: Path) -> str:
@@ -52,8 +52,9 @@ def read_text(path: Path) -> str:
         advice = "copy it from the installation, or name the right folder with --conf"
         raise fault(str(path), f"the file is missing; {advice}") from None
     except UnicodeDecodeError as error:
-        where = f"{path.name} byte {error.start}"
-        raise fault(where, "this is not UTF-8; save the file with the encoding UTF-8") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what = "this is not UTF-8; save the file with the encoding UTF-8"
+        raise fault(f"{path.name} line {line}", what) from None
     except OSError as error:
         raise fault(str(path), f"the file cannot be read ({error.strerror})") from None
 
@@ -71,7 +72,10 @@ def read_ini(path: Path, known: Collection[str], secrets: Collection[str]) -> di
     sections: dict[str, Section] = {}
     for heading in parser.sections():
         where = f"{path.name} line {lines.get((heading, ''), 1)}"
-        section = sections[_section_name(heading, where)] = {}
+        stp = _section_name(heading, where)
+        if stp.casefold() in {one.casefold() for one in sections}:
+            raise fault(where, f"the section [{heading}] stands twice; make them one")
+        section = sections[stp] = {}
         for name, raw in parser.items(heading):
             where = f"{path.name} line {lines.get((heading, name), 1)}"
             if name not in known:

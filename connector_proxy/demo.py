@@ -1,7 +1,7 @@
 """The main job on one machine: a file server, the service, a webhook, and the dataset read back.
 
-The service is a process of its own with the shipped configuration; three environment variables
-let it download from the loopback file server and keep its dataset and log apart.
+The service is a process of its own with the shipped configuration; the environment lets it
+download from the loopback file server and keep its datasets and its log apart.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from typing import Any
 
 import requests
 
+from connector_proxy.conffiles import ENVIRONMENT_PREFIX
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import read_webhook
 from connector_proxy.logs import mask
-from connector_proxy.settings import Settings
+from connector_proxy.settings import KEYS, Settings
 from connector_proxy.stream import encode
-from connector_proxy.values import HostPattern
+from connector_proxy.values import EMBEDDED, HostPattern
 
 AGENT_HEADERS = {
     "user-agent": "CI360",
@@ -71,13 +72,13 @@ def run(settings: Settings, rows: int, emulated: bool, say: Say) -> None:
         raise DemoFailed(f"{folder} cannot be written ({error.strerror})") from None
     say(f"making {rows:,} customers")
     with _FileServer(rows) as files, _emulator(settings, files, folder, emulated, say) as stpurl:
-        environment = {
-            "CONNECTOR_PROXY_STPURL": stpurl,
-            "CONNECTOR_PROXY_DOWNLOADHOSTS": files.pattern,
-            "CONNECTOR_PROXY_OUTPUTFOLDER": str(folder),
-            "CONNECTOR_PROXY_LOGFILEPATH": str(folder),
+        changed = {
+            "stpurl": stpurl,
+            "downloadhosts": files.pattern,
+            "outputfolder": str(folder),
+            "logfilepath": str(folder),
         }
-        with _service(settings.conf, environment, say) as url:
+        with _service(settings.conf, changed, say) as url:
             _show(url, files, folder, rows, say)
 
 
@@ -169,7 +170,7 @@ def _emulator(
 ) -> Iterator[str]:
     """The setting ``stpurl`` for the demonstration."""
     if not wanted:
-        yield settings.stpurl
+        yield EMBEDDED
         return
     own = replace(settings, downloadhosts=files.patterns, outputfolder=folder)
     with Emulator(embedded_stored_process(own)) as emulator:
@@ -178,8 +179,14 @@ def _emulator(
 
 
 @contextmanager
-def _service(conf: Path, environment: dict[str, str], say: Say) -> Iterator[str]:
-    """The service as a process of its own, on a free port; its address."""
+def _service(conf: Path, changed: dict[str, str], say: Say) -> Iterator[str]:
+    """The service as a process of its own, on a free port; its address.
+
+    Every setting is what is shipped, or ``changed``: whatever ``conf`` has been told since, the
+    demonstration calls nobody's SAS server.
+    """
+    values = {key.name: key.default for key in KEYS} | changed
+    environment = {ENVIRONMENT_PREFIX + name.upper(): text for name, text in values.items()}
     command = [sys.executable, "-m", "connector_proxy", "serve", "--conf", str(conf)]
     process = subprocess.Popen(  # noqa: S603 - this very program
         [*command, "--host", "127.0.0.1", "--port", "0"],
@@ -192,10 +199,8 @@ def _service(conf: Path, environment: dict[str, str], say: Say) -> Iterator[str]
         assert process.stdout is not None
         line = process.stdout.readline()
         if "http://" not in line:
-            log = environment["CONNECTOR_PROXY_LOGFILEPATH"]
-            raise DemoFailed(
-                f"the service did not start; try 'serve', and look at its log in {log}"
-            )
+            where = changed["logfilepath"]
+            raise DemoFailed(f"the service did not start; look at its log in {where}")
         url = "http://" + line.split("http://", 1)[1].split("/", 1)[0]
         say(f"the service listens at {url} (configuration: {conf})")
         yield url

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 from lxml import etree
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, IncompleteRead
 
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.values import HostPattern
@@ -43,13 +43,16 @@ def check_url(url: str, patterns: Iterable[HostPattern], what: str) -> None:
             what,
             f"{parts.scheme} from its host is not allowed",
             "url_not_allowed",
-            "If the host is right, add it to downloadhosts.",
+            "The log names the host. If it is right, add it to downloadhosts; plain http is "
+            "allowed only where a pattern says http://.",
+            f"{parts.scheme}://{host}:{port or default} is not among downloadhosts",
         )
 
 
-def _refused(what: str, why: str, code: str, advice: str = "") -> Refused:
+def _refused(what: str, why: str, code: str, advice: str = "", cause: str = "") -> Refused:
     advice = advice or "Look at the payload that CI 360 sent; such a URL does not come from S3."
-    return Refused(f"The {what} cannot be downloaded: {why}.", code=code, advice=advice)
+    message = f"The {what} cannot be downloaded: {why}."
+    return Refused(message, code=code, advice=advice, cause=cause)
 
 
 class Downloader:
@@ -88,9 +91,14 @@ class Downloader:
             ) as response:
                 _check_status(response, what)
                 return _copy(response, target)
-        except (requests.RequestException, HTTPError):
-            message = f"The {what} could not be downloaded to its end: the connection failed."
-            raise Unavailable(message, code="download_failed") from None
+        except (requests.RequestException, HTTPError) as error:
+            raise Unavailable(
+                f"The {what} could not be downloaded to its end: the connection failed.",
+                code="download_failed",
+                advice="It may be sent again. The log says what failed: check the way to that "
+                "host (firewall, outboundproxy, cabundle).",
+                cause=f"{urlsplit(url).hostname}: {_reason(error)}",
+            ) from None
 
     def close(self) -> None:
         """Close the session."""
@@ -101,6 +109,21 @@ class Downloader:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _reason(error: BaseException | None) -> str:
+    """What failed at the bottom, in the words of the system and without the address."""
+    words = "no connection"
+    while error is not None:
+        if isinstance(error, OSError) and error.strerror:
+            words = error.strerror
+        elif isinstance(error, TimeoutError | requests.Timeout):
+            words = "timed out"
+        elif isinstance(error, IncompleteRead):
+            words = "cut before its end"
+        inner = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
+    return words
 
 
 def _copy(response: requests.Response, target: Path) -> int:

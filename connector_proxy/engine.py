@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
@@ -69,6 +70,7 @@ def _outcome(error: Refused | Unavailable | OutcomeUnknown) -> Outcome:
         error.code,
         str(error),
         error.advice,
+        cause=error.cause,
         retry_after=getattr(error, "retry_after", None),
     )
 
@@ -76,22 +78,22 @@ def _outcome(error: Refused | Unavailable | OutcomeUnknown) -> Outcome:
 def _log_attempt(
     delivery: Delivery, destination: str, outcome: Outcome, milliseconds: float
 ) -> None:
-    """One line with everything on it; what the other side said is quoted and shortened."""
-    level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
+    """One line with everything on it; ``status`` is the HTTP status of the SAS server, ``cause``
+    what it or the network said."""
     webhook = delivery.webhook
-    _log.log(
-        level,
-        'attempt stp="%s" task="%s" occurrence="%s" destination=%s verdict=%s code=%s status=%d '
-        'ms=%.0f result=%s cause="%s %s"',
-        webhook.stp_name,
-        logs.shorten(webhook.task_name),
-        logs.shorten(webhook.occurrence_id),
-        destination,
-        outcome.verdict,
-        outcome.code,
-        outcome.status,
-        milliseconds,
-        dict(outcome.result),
-        outcome.message,
-        outcome.cause,
-    )
+    facts: dict[str, object] = {
+        "stp": webhook.stp_name,
+        "task": logs.shorten(webhook.task_name),
+        "occurrence": logs.shorten(webhook.occurrence_id),
+        "destination": destination,
+        "verdict": str(outcome.verdict),
+        "code": outcome.code,
+        "status": outcome.status or None,
+        "ms": round(milliseconds),
+        "result": dict(outcome.result) or None,
+        "message": outcome.message or None,
+        "cause": outcome.cause or None,
+    }
+    level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
+    shown = (f"{name}={json.dumps(fact)}" for name, fact in facts.items() if fact is not None)
+    _log.log(level, "attempt %s", " ".join(shown))

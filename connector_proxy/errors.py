@@ -1,8 +1,8 @@
 """Every failure that a caller acts on: one family, told apart by who has to act.
 
 Each class knows its ``code`` (stable, for machines), its HTTP ``status`` and an ``advice`` for
-the administrator. A message never holds a URL with its query string, a path of the server, a
-credential or a value out of the customer's data: it may travel in an answer.
+the administrator. A message never holds a URL, a path of the server, a credential or a value out
+of the customer's data: it may travel in an answer. ``cause`` goes to the log only.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ class ConnectorProxyError(Exception):
         *,
         code: str = "",
         advice: str = "",
+        cause: str = "",
         details: Iterable[Detail] = (),
     ) -> None:
         super().__init__(message)
+        self.cause = cause
         self.code = code or self.code
         self.advice = advice or self.advice
         self.details = tuple(details)
@@ -44,7 +46,7 @@ class ConfigurationError(ConnectorProxyError):
     """The configuration cannot be used; raised at start, before a port is opened."""
 
     code = "configuration"
-    advice = "Correct the configuration and start again; 'connector-proxy check' shows it."
+    advice = "Correct it and start again; 'connector-proxy check' then shows what is in force."
 
 
 class NotJson(ConnectorProxyError):
@@ -60,7 +62,7 @@ class Unprocessable(ConnectorProxyError):
 
     code = "unprocessable"
     status = 422
-    advice = "Correct the send parameters of the custom task; 'details' names each one."
+    advice = "Correct the send parameters of the custom task."
 
 
 class Refused(ConnectorProxyError):
@@ -81,9 +83,15 @@ class Unavailable(ConnectorProxyError):
     advice = "Nothing was carried out; it may be sent again."
 
     def __init__(
-        self, message: str, *, code: str = "", advice: str = "", retry_after: int | None = None
+        self,
+        message: str,
+        *,
+        code: str = "",
+        advice: str = "",
+        cause: str = "",
+        retry_after: int | None = None,
     ) -> None:
-        super().__init__(message, code=code, advice=advice)
+        super().__init__(message, code=code, advice=advice, cause=cause)
         self.retry_after = retry_after
 
 

@@ -185,7 +185,12 @@ def _kind(payload: Payload) -> Kind:
     if urls is not None:
         missing = [f"presignedUrls.{name}" for name in _URLS if not _text_at(urls, name)]
         if missing:
-            raise _unprocessable("The payload lacks a presigned URL", missing, "is missing")
+            raise _unprocessable(
+                "The payload lacks a presigned URL",
+                missing,
+                "is missing",
+                "Let the connector send the whole payload of the bulk task, with both files.",
+            )
         return Kind.BULK
     missing = [name for name in ("guid", "eventType") if not _text_at(payload, name)]
     if not missing:
@@ -194,6 +199,7 @@ def _kind(payload: Payload) -> Kind:
         "The payload is neither a bulk task (presignedUrls) nor an event (guid, eventType)",
         ["presignedUrls", *missing],
         "is missing",
+        "Let the connector send the payload of the task as it is; a custom body is not one.",
     )
 
 
@@ -218,7 +224,10 @@ def _stp_name(
         raise _unprocessable("The stored process name cannot be used", [path], issue)
     if allowed and name.casefold() not in {one.casefold() for one in allowed}:
         raise _unprocessable(
-            "The stored process is not allowed here", [path], "is not among allowedstps"
+            "The stored process is not allowed here",
+            [path],
+            f"'{name}' is not among allowedstps",
+            "Correct the name in the task, or add it to allowedstps in serviceConfig.ini.",
         )
     return name
 
@@ -250,13 +259,15 @@ def _blank(value: Any) -> bool:
 
 def stp_name_issue(name: str) -> str:
     """What is wrong with a stored process name, or an empty text when it may be used."""
+    if not name:
+        return "is empty"
     if len(name) > 128:
         return "is longer than 128 characters"
     if ".." in name or not name.strip("."):
         return "may not hold '..' nor consist of a dot"
     if not STP_NAME.fullmatch(name):
-        bad = next((c for c in name if not STP_NAME.fullmatch(c)), "")
-        return f"holds a character that is not allowed (U+{ord(bad):04X})" if bad else "is empty"
+        bad = next(c for c in name if not STP_NAME.fullmatch(c))
+        return f"holds a character that is not allowed (U+{ord(bad):04X})"
     return ""
 
 
@@ -266,5 +277,6 @@ def _text_at(value: Any, *path: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _unprocessable(message: str, fields: list[str], issue: str) -> Unprocessable:
-    return Unprocessable(message + ".", details=[Detail(field, issue) for field in fields])
+def _unprocessable(message: str, fields: list[str], issue: str, advice: str = "") -> Unprocessable:
+    details = [Detail(field, issue) for field in fields]
+    return Unprocessable(message + ".", advice=advice, details=details)

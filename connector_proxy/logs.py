@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 
 from connector_proxy.settings import Settings
@@ -51,6 +52,10 @@ class _Line(logging.Formatter):
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__(_FORMAT)
         self._secrets = tuple(secret for secret in secrets if secret)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        return moment.isoformat(" ", "milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
         return mask(super().format(record), self._secrets)

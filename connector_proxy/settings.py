@@ -156,15 +156,32 @@ def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) 
     if effective["debug"]:
         effective["loglevel"] = "DEBUG"
     overrides = _overrides(files, of_environment, home, notes)
+    origins = {name: entry.origin for name, entry in entries.items()}
     notes += [entry.note for entry in entries.values() if entry.note]
-    return Settings(
+    settings = Settings(
         **effective,
         home=home,
         conf=folder,
-        origins={name: entry.origin for name, entry in entries.items()},
+        origins=origins,
         notes=tuple(notes),
         overrides=overrides,
     )
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    """Values that are right alone and wrong together."""
+    allowed = {name.casefold() for name in settings.allowedstps}
+    if settings.defaultstp and allowed and settings.defaultstp.casefold() not in allowed:
+        where = settings.origins["defaultstp"]
+        raise conffiles.fault(where, f"'{settings.defaultstp}' is not among allowedstps")
+    for name in ("", *settings.overrides):
+        own = settings.for_stp(name)
+        if bool(own.stpusername) != bool(own.stppassword):
+            where = CREDENTIALS_INI + (f" [stp:{name}]" if name else "")
+            what = "only one of stpusername and stppassword is set; set both, or neither"
+            raise conffiles.fault(where, what)
 
 
 def _names(file: str) -> list[str]:

@@ -3,8 +3,10 @@ paths count from, and gives a value or raises ``ValueError`` with what to write 
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +67,16 @@ class HostPattern:
         return f"{scheme}{self.host}{port}"
 
 
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0", ""), False),
+}
+
+
 def _bool(text: str) -> bool:
-    word = text.lower()
-    if word in ("true", "yes", "on", "1"):
-        return True
-    if word in ("false", "no", "off", "0", ""):
-        return False
-    raise ValueError("write True or False")
+    if text.lower() not in _WORDS:
+        raise ValueError("write True or False")
+    return _WORDS[text.lower()]
 
 
 def flag(text: str, home: Path) -> bool:
@@ -84,9 +89,10 @@ def proglog(text: str, home: Path) -> str:
     try:
         return "connector-proxy.log" if _bool(text) else ""
     except ValueError:
-        if re.fullmatch(r"[\w][\w .-]{0,100}", text):
-            return text if "." in text else text + ".log"
-        raise ValueError("write True, False, or the name of the log file") from None
+        mistyped = difflib.get_close_matches(text.lower(), _WORDS, 1)
+        if mistyped or not re.fullmatch(r"[\w][\w .-]{0,100}", text):
+            raise ValueError("write True, False, or the name of the log file") from None
+        return text if "." in text else text + ".log"
 
 
 def level(text: str, home: Path) -> str:
@@ -101,6 +107,8 @@ def folder(text: str, home: Path) -> Path:
     """Either slash works everywhere; relative to the folder that holds the configuration."""
     if not text:
         raise ValueError("write the path of a folder")
+    if os.name != "nt" and re.match(r"[A-Za-z]:|\\\\", text):
+        raise ValueError("this is a path of Windows, and this machine is none")
     return (home / (text if os.name == "nt" else text.replace("\\", "/"))).resolve()
 
 
@@ -111,6 +119,10 @@ def pem_file(text: str, home: Path) -> Path | None:
     path = folder(text, home)
     if not path.is_file():
         raise ValueError("there is no such file; write the path of a PEM file, or nothing")
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (ssl.SSLError, OSError):
+        raise ValueError("the file holds no certificate in PEM form") from None
     return path
 
 
@@ -190,6 +202,8 @@ def stp(text: str, home: Path) -> str:
 
 def stps(text: str, home: Path) -> tuple[str, ...]:
     """Names of stored processes, separated by commas."""
+    if ";" in text:
+        raise ValueError("separate the names by commas")
     return tuple(stp(name, home) for name in _list(text))
 
 

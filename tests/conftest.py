@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ import requests
 
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.engine import Engine
-from connector_proxy.settings import Settings, load
+from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
 from connector_proxy.values import HostPattern
 from connector_proxy.web import create_app
 from connector_proxy.web.server import Server
@@ -34,9 +33,16 @@ def payload(name: str = "bulk_stp.json") -> dict[str, Any]:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """A copy of the shipped configuration."""
+    """A configuration folder of its own where everything has its default.
+
+    Not a copy of conf/: an administrator may run the tests in a configured installation, and
+    they must not call that SAS server.
+    """
     folder = tmp_path / "installation" / "conf"
-    shutil.copytree(ROOT / "conf", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    folder.mkdir(parents=True)
+    for name in (SERVICE_INI, CREDENTIALS_INI):
+        (folder / name).write_text("[DEFAULT]\n", encoding="utf-8")
+    (folder / SERVICE_PY).write_text("class svcConfig:\n    pass\n", encoding="utf-8")
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_check_shows_each_setting_with_its_origin(conf: Path) -> None:
     assert result.exit_code == 0, result.output
     for key in KEYS:
         assert key.name in result.output
-    assert "serviceConfig.ini line" in result.output
+    assert re.search(r"loglevel +INFO +default", result.output)
     assert "environment variable CONNECTOR_PROXY_READTIMEOUT" in result.output
     assert "OK    output folder" in result.output
 
@@ -94,13 +95,61 @@ def test_check_ends_with_1_when_tls_cannot_be_trusted(conf: Path, emulator: Emul
     url = emulator.stpurl.replace("http:", "https:")
     result = run("check", "--conf", str(write(conf, serviceConfig=f"[DEFAULT]\nstpurl = {url}\n")))
     assert result.exit_code == 1
-    assert "no trusted TLS connection" in result.output
+    assert "Does this port speak TLS?" in result.output
 
 
-def test_check_ends_with_1_for_a_user_without_a_password(conf: Path) -> None:
-    result = run("check", "--conf", str(write(conf, credentials="[DEFAULT]\nstpusername = u\n")))
+def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
+    write(conf, credentials="[DEFAULT]\nstpusername = u\nstppassword = hunter2\n")
+    (conf / "credentials.ini").chmod(0o644)
+    assert "others may read the password" in run("check", "--conf", str(conf)).output
+    (conf / "credentials.ini").chmod(0o600)
+    assert "others may read" not in run("check", "--conf", str(conf)).output
+
+
+def test_check_tries_the_address_to_listen_on(conf: Path, emulator: Emulator) -> None:
+    for host, port, words, code in (
+        ("127.0.0.1", emulator.port, "WARN  address: 127.0.0.1", 0),
+        ("192.0.2.1", 8100, "FAIL  address: 192.0.2.1", 1),
+    ):
+        text = f"class svcConfig:\n    host = {host!r}\n    port = {port}\n"
+        (conf / "serviceConfig.py").write_text(text)
+        result = run("check", "--conf", str(conf))
+        assert words in result.output
+        assert result.exit_code == code
+
+
+def test_check_leaves_nothing_behind(conf: Path) -> None:
+    before = sorted(conf.parent.rglob("*"))
+    assert run("check", "--conf", str(conf)).exit_code == 0
+    assert sorted(conf.parent.rglob("*")) == before
+
+
+def test_options_before_the_command_are_put_right(conf: Path) -> None:
+    result = run("--conf", str(conf), "check")
+    assert result.exit_code == 2
+    assert "Options stand behind the command: check --conf" in result.output
+
+
+@pytest.mark.parametrize("command", ["serve", "emulate-sas"])
+def test_an_address_that_is_none_is_said_in_words(command: str, conf: Path) -> None:
+    result = run(command, "--conf", str(conf), "--host", "no-such-host.invalid", "--port", "0")
     assert result.exit_code == 1
-    assert "only one of user and password" in result.output
+    assert "Cannot listen at http://no-such-host.invalid:0" in result.output
+
+
+def test_the_demonstration_calls_no_configured_server(conf: Path, emulator: Emulator) -> None:
+    write(
+        conf,
+        serviceConfig=f"[DEFAULT]\nstpurl = {emulator.stpurl}\nallowedstps = Other\n"
+        f"[stp:Download File]\nstpurl = {emulator.stpurl}\n",
+        credentials="[DEFAULT]\nstpusername = u\nstppassword = hunter2\n",
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "connector_proxy", "demo", "--conf", str(conf), "--rows", "3"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert emulator.requests == []
 
 
 def test_check_ends_with_1_when_a_folder_cannot_be_written(conf: Path, tmp_path: Path) -> None:
@@ -118,7 +167,7 @@ def test_a_fault_of_the_configuration_ends_every_command_with_1(command: str, co
     result = run(command, "--conf", str(conf), *more)
     assert result.exit_code == 1
     assert (
-        "serviceConfig.ini line 2: there is no setting 'stpurll' here; did you mean 'stpurl'"
+        "serviceConfig.ini line 2: there is no setting 'stpurll' here; did you mean 'stpurl'?"
         in result.output
     )
     assert "connector-proxy check" in result.output
@@ -159,7 +208,7 @@ def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) ->
     dataset = Path(result.stdout.strip().splitlines()[-1].removeprefix("the dataset lies at "))
     assert len(dataset.read_text(encoding="utf-8").splitlines()) == 26
     log = (dataset.parent / "connector-proxy.log").read_text(encoding="utf-8")
-    assert f"destination={'sas' if options else 'embedded'}" in log
+    assert f'destination="{"sas" if options else "embedded"}"' in log
     assert "X-Amz-Signature=" not in (result.stdout + log).replace("X-Amz-Signature=<masked>", "")
 
 

@@ -89,8 +89,8 @@ def test_an_attempt_is_one_line_with_everything_on_it(
     answer = service.post(document).json()
     (attempt,) = [one for one in line(settings).splitlines() if " attempt " in one]
     for word in (
-        answer["deliveryId"], answer["requestId"], 'stp="Download File"', "destination=embedded",
-        "verdict=done", "ms=", "'rows': 1", 'task="Spring audience to SAS"',
+        answer["deliveryId"], answer["requestId"], 'stp="Download File"', 'destination="embedded"',
+        'verdict="done"', "ms=", '"rows": 1', 'task="Spring audience to SAS"',
     ):  # fmt: skip
         assert word in attempt
 

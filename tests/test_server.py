@@ -151,7 +151,7 @@ def test_a_signal_ends_the_process_cleanly_after_requests_in_flight(
         assert process.wait(10) == 0
     assert answers == [200]
     log = (conf.parent / "logs" / "connector-proxy.log").read_text(encoding="utf-8")
-    assert "verdict=done" in log
+    assert 'verdict="done"' in log
     assert "ended" in log.splitlines()[-1]
 
 
@@ -168,5 +168,5 @@ def test_a_port_in_use_is_said_in_words(conf: Path, embedded_service: Service) -
     )  # fmt: skip
     assert result.returncode == 1
     assert "Cannot listen at http://127.0.0.1" in result.stderr
-    assert "change host and port in serviceConfig.py" in result.stderr
+    assert "host and port in serviceConfig.py" in result.stderr
     assert "Traceback" not in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -26,8 +27,9 @@ def refused(conf: Path, **environment: str) -> str:
     return str(caught.value)
 
 
-def test_the_shipped_files_are_the_defaults(conf: Path) -> None:
-    settings = load(conf, {})
+def test_the_shipped_files_are_the_defaults() -> None:
+    """Fails, rightly, in an installation whose conf/ was changed."""
+    settings = load(ROOT / "conf", {})
     for key in KEYS:
         assert getattr(settings, key.name) == key.parse(key.default, settings.home), key.name
         assert "line" in settings.origins[key.name]
@@ -86,7 +88,11 @@ def test_a_section_changes_a_setting_for_one_stored_process(conf: Path) -> None:
         + REST
         + "\nreadtimeout = 5\n",
     )
-    ini(conf, "[DEFAULT]\n[stp: download file]\nstppassword = own\n", "credentials.ini")
+    ini(
+        conf,
+        "[DEFAULT]\n[stp: download file]\nstpusername = u\nstppassword = own\n",
+        "credentials.ini",
+    )
     settings = load(conf, {})
     own = settings.for_stp("DOWNLOAD FILE")
     assert (own.stpurl, own.readtimeout, own.stppassword) == (REST, 5.0, Secret("own"))
@@ -104,7 +110,7 @@ def test_a_section_that_the_environment_overrules_is_noted(conf: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[DEFAULT]\n\nstpurll = embedded\n", ["serviceConfig.ini line 3", "did you mean 'stpurl'"]),
+        ("[DEFAULT]\n\nstpurll = embedded\n", ["serviceConfig.ini line 3", "did you mean 'stpurl'?"]),
         ("[DEFAULT]\nzzz = 1\n", ["line 2", "known are"]),
         ("[DEFAULT]\nstpusername = u\n", ["line 2", "no setting 'stpusername' here"]),
         ("stpurl = embedded\n", ["line 1", "[DEFAULT]"]),
@@ -122,6 +128,11 @@ def test_a_section_that_the_environment_overrules_is_noted(conf: Path) -> None:
         ("[DEFAULT]\nstpurl = http://sas/{{stpName}}#x\n", ["line 2", "fragment"]),
         ("[DEFAULT]\nloglevel = LOUD\n", ["line 2", "DEBUG"]),
         ("[DEFAULT]\nproglog = a/b\n", ["line 2", "name of the log file"]),
+        ("[DEFAULT]\nproglog = Flase\n", ["line 2", "True, False"]),
+        ("[DEFAULT]\n[stp:A]\n[stp:a]\n", ["line 3", "twice"]),
+        ("[DEFAULT]\n[stp:]\n", ["line 2", "is empty"]),
+        ("[DEFAULT]\nallowedstps = A; B\n", ["line 2", "commas"]),
+        ("[DEFAULT]\ndefaultstp = C\nallowedstps = A, B\n", ["line 2", "'C' is not among allowedstps"]),
         ("[DEFAULT]\nreadtimeout = soon\n", ["line 2", "number from"]),
         ("[DEFAULT]\nreadtimeout = -1\n", ["line 2", "number from"]),
         ("[DEFAULT]\nreadtimeout = nan\n", ["line 2", "number from"]),
@@ -151,7 +162,7 @@ def test_a_missing_file_is_named(conf: Path) -> None:
 
 def test_a_file_in_another_encoding_is_named(conf: Path) -> None:
     (conf / SERVICE_INI).write_bytes("[DEFAULT]\n# Größe\n".encode("cp1252"))
-    assert "serviceConfig.ini byte 14: this is not UTF-8" in refused(conf)
+    assert "serviceConfig.ini line 2: this is not UTF-8" in refused(conf)
 
 
 def test_an_encoded_sas_password_is_refused_with_the_reason(conf: Path) -> None:
@@ -179,7 +190,7 @@ def test_a_comment_behind_a_value_is_cut_off_and_noted(conf: Path) -> None:
 
 
 def test_a_comment_sign_without_a_blank_belongs_to_the_value(conf: Path) -> None:
-    ini(conf, "[DEFAULT]\nstppassword = a#b;c\n", "credentials.ini")
+    ini(conf, "[DEFAULT]\nstpusername = u\nstppassword = a#b;c\n", "credentials.ini")
     assert load(conf, {}).stppassword == Secret("a#b;c")
 
 
@@ -188,7 +199,7 @@ def test_a_secret_is_never_cut_in_two_unnoticed(conf: Path) -> None:
     message = refused(conf)
     assert "credentials.ini line 2" in message
     assert "hunter2" not in message
-    ini(conf, '[DEFAULT]\nstppassword = "hunter2 #1"\n', "credentials.ini")
+    ini(conf, '[DEFAULT]\nstpusername = u\nstppassword = "hunter2 #1"\n', "credentials.ini")
     assert load(conf, {}).stppassword == Secret("hunter2 #1")
 
 
@@ -246,6 +257,24 @@ def test_paths_count_from_the_folder_that_holds_the_configuration(
     settings = load(conf, {})
     assert settings.logfilepath == conf.parents[1] / "my logs"
     assert settings.outputfolder == conf.parent / "out" / "put"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="these are paths of Windows")
+@pytest.mark.parametrize("path", ["C:\\CI360\\logs", "\\\\server\\share", "d:/logs"])
+def test_a_path_of_windows_is_refused_elsewhere(conf: Path, path: str) -> None:
+    assert "path of Windows" in refused(ini(conf, f"[DEFAULT]\nlogfilepath = {path}\n"))
+
+
+def test_a_user_without_a_password_is_refused(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstpusername = u\n", "credentials.ini")
+    assert "only one of stpusername and stppassword" in refused(conf)
+    ini(conf, "[DEFAULT]\n[stp:A]\nstppassword = p\n", "credentials.ini")
+    assert "[stp:a]" in refused(conf)
+
+
+def test_a_file_without_certificates_is_refused(conf: Path) -> None:
+    (conf.parent / "empty.pem").write_text("")
+    assert "no certificate" in refused(ini(conf, "[DEFAULT]\ncabundle = empty.pem\n"))
 
 
 def test_nothing_shows_a_secret(conf: Path) -> None:

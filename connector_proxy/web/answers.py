@@ -26,12 +26,16 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
 _log = logging.getLogger(__name__)
 
 _BY_STATUS = {
-    400: ("bad_request", "The request cannot be understood."),
-    404: ("not_found", "There is nothing at this address; webhooks go to POST /ExecuteSTP."),
-    405: ("method_not_allowed", "Only POST is answered at this address."),
-    413: ("too_large", "The request is larger than maxrequestbytes allows."),
-    431: ("headers_too_large", "The headers of the request are too large."),
-    500: ("internal_error", "The service failed; the fault is in its log under the request id."),
+    400: ("bad_request", "The request cannot be understood.", "Send HTTP/1.1."),
+    404: (
+        "not_found",
+        "There is nothing at this address.",
+        "Send webhooks to /ExecuteSTP, in this spelling and without a slash behind it.",
+    ),
+    405: ("method_not_allowed", "This method is not answered here.", "Use POST."),
+    413: ("too_large", "The request is too large.", "Raise maxrequestbytes if it is meant so."),
+    431: ("headers_too_large", "The headers are too large.", "Send fewer of them."),
+    500: ("internal_error", "The service failed.", "Look for the request id in its log."),
 }
 
 
@@ -110,12 +114,15 @@ def error_body(
 
 def http_error(status: int, request_id: str) -> dict[str, object]:
     """The body for a failure of HTTP itself, which waitress or Werkzeug noticed."""
-    code, message = _BY_STATUS.get(status, ("http_error", "The request cannot be answered."))
-    return error_body(code, message, "", request_id)
+    other = ("http_error", "The request cannot be answered.", "Send HTTP/1.1.")
+    return error_body(*_BY_STATUS.get(status, other), request_id)
 
 
 def _of_error(error: ConnectorProxyError) -> Response:
-    _log.info('rejected status=%d code=%s message="%s"', error.status, error.code, error)
+    details = "; ".join(f"{detail.field} {detail.issue}" for detail in error.details)
+    _log.info(
+        'rejected status=%d code=%s message="%s %s"', error.status, error.code, error, details
+    )
     body = error_body(error.code, str(error), error.advice, g.request_id, details=error.details)
     return _json(error.status, body)
 
