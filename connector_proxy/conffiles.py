@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from connector_proxy.errors import ConfigurationError
 from connector_proxy.intake import stp_name_issue
@@ -73,7 +74,7 @@ def read_ini(path: Path, known: Collection[str], secrets: Collection[str]) -> di
     for heading in parser.sections():
         where = f"{path.name} line {lines.get((heading, ''), 1)}"
         stp = _section_name(heading, where)
-        if stp.casefold() in {one.casefold() for one in sections}:
+        if stp.lower() in {one.lower() for one in sections}:
             raise fault(where, f"the section [{heading}] stands twice; make them one")
         section = sections[stp] = {}
         for name, raw in parser.items(heading):
@@ -131,6 +132,9 @@ def _ini_entry(raw: str, name: str, where: str, secret: bool) -> Entry:
     unnoticed, so there it is an error unless the value is quoted.
     """
     text = raw.strip()
+    if "\n" in text:
+        what = f"an indented line below {name} would become part of its value; write it in one line"
+        raise fault(where, what)
     if quoted := re.fullmatch(r"""(["'])(.*?)\1(\s+[#;].*)?""", text, re.DOTALL):
         return Entry(quoted[2], where)
     comment = re.search(r"(?:^|\s)([#;])", text)
@@ -148,7 +152,7 @@ def read_py(path: Path, known: Collection[str]) -> Section:
     text = read_text(path)
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         where = f"{path.name} line {getattr(error, 'lineno', None) or 1}"
         raise fault(where, "this is not Python; compare with the file that was shipped") from None
     for node in tree.body:
@@ -164,16 +168,23 @@ def _assignments(
         where = f"{file} line {node.lineno}"
         if isinstance(node, ast.Pass) or _is_docstring(node):
             continue
-        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+        name = _assigned_name(node)
+        if not name:
             raise fault(where, "only lines such as port = 8100 are understood here")
-        name = node.targets[0].id
         if name not in known:
             raise _unknown(where, name, known)
         try:
-            value = ast.literal_eval(node.value)
-        except ValueError:
+            value = str(ast.literal_eval(cast(ast.Assign, node).value))
+        except (ValueError, TypeError, MemoryError, RecursionError):
             raise fault(where, f"{name} must be a plain value; this file is not run") from None
-        yield name, Entry(str(value).strip(), where)
+        yield name, Entry(value.strip(), where)
+
+
+def _assigned_name(node: ast.stmt) -> str:
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+        return target.id if isinstance(target, ast.Name) else ""
+    return ""
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -27,6 +27,9 @@ MAX_METADATA = 4 * 1024 * 1024
 MAX_VALUE = 1024 * 1024
 """Characters of one value. A quote that is never closed would swallow the rest of the file."""
 
+MAX_ROW = 20 * MAX_VALUE
+"""Characters of one row; 500 values of 32,767 have 16 million."""
+
 csv.field_size_limit(MAX_VALUE)
 _WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -68,6 +71,8 @@ def _column(item: Any) -> Column:
     name = item.get("columnName") if isinstance(item, dict) else None
     if not isinstance(name, str):
         raise _refused("The metadata file has an item without columnName.")
+    if not name.isprintable():
+        raise _refused("The metadata file has a column name with control characters.")
     return Column(name.strip(), str(item.get("dataType") or "").strip().lower())
 
 
@@ -96,7 +101,8 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
     place, for bytes that are not UTF-8, and for a value beyond ``MAX_VALUE``.
     """
     with path.open("rb") as packed, _unpacked(packed) as file:
-        reader = csv.reader(file, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, strict=True)
         try:
             for row in reader:
                 if width == 1 and not row:
@@ -107,6 +113,7 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
                         f"the metadata names {width} columns."
                     )
                 yield row
+                lines.begin_row()
         except csv.Error as error:
             raise _refused(f"Line {reader.line_num} of the data file: {error}.") from None
         except UnicodeDecodeError:
@@ -114,6 +121,26 @@ def read_rows(path: Path, width: int) -> Iterator[list[str]]:
             raise _refused(f"The data file is not UTF-8 ({where}).") from None
         except (EOFError, zlib.error, OSError) as error:
             raise _refused(f"The data file cannot be unpacked ({type(error).__name__}).") from None
+
+
+class _Lines:
+    """The lines of a file, of which one row may take ``MAX_ROW`` characters: a packed file of
+    100 kB can hold a line of gigabytes."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._left = MAX_ROW
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(self._left):
+            self._left -= len(line)
+            if self._left <= 0:
+                raise _refused(f"The data file has a row of more than {MAX_ROW:,} characters.")
+            yield line
+
+    def begin_row(self) -> None:
+        """The lines so far have made a whole row."""
+        self._left = MAX_ROW
 
 
 def _unpacked(file: io.BufferedReader) -> TextIO:

@@ -72,7 +72,7 @@ class Downloader:
         self._timeout = (connect_timeout, read_timeout)
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.verify = str(ca_bundle) if ca_bundle else True
+        self._verify = str(ca_bundle) if ca_bundle else True
         self._session.proxies = {"http": proxy, "https": proxy} if proxy else {}
 
     def fetch(self, url: str, target: Path, what: str) -> int:
@@ -86,8 +86,13 @@ class Downloader:
         prepared = self._session.prepare_request(request)
         prepared.url = url  # as signed: requests would write some escapes anew
         try:
-            with self._session.send(
-                prepared, stream=True, timeout=self._timeout, allow_redirects=False
+            # The session itself would read the body of a redirect, and its address.
+            with self._session.get_adapter(url).send(
+                prepared,
+                stream=True,
+                timeout=self._timeout,
+                verify=self._verify,
+                proxies=self._session.proxies,
             ) as response:
                 _check_status(response, what)
                 return _copy(response, target)
@@ -138,6 +143,8 @@ def _copy(response: requests.Response, target: Path) -> int:
 def _check_status(response: requests.Response, what: str) -> None:
     status = response.status_code
     if status == 200:
+        if response.raw.length_remaining is None and not response.raw.chunked:
+            raise _refused(what, "its store does not tell the length", "download_refused")
         return
     said = _s3_code(response.raw.read(4096, decode_content=True))
     shown = f"HTTP status {status}{', ' + said if said else ''}"

@@ -55,7 +55,7 @@ class Engine:
         except (Refused, Unavailable, OutcomeUnknown) as error:
             outcome = _outcome(error)
         milliseconds = (time.monotonic() - started) * 1000
-        _log_attempt(delivery, destination.name, outcome, milliseconds)
+        _log_attempt(delivery, destination.name, outcome, milliseconds, settings)
         return outcome
 
     def close(self) -> None:
@@ -76,7 +76,11 @@ def _outcome(error: Refused | Unavailable | OutcomeUnknown) -> Outcome:
 
 
 def _log_attempt(
-    delivery: Delivery, destination: str, outcome: Outcome, milliseconds: float
+    delivery: Delivery,
+    destination: str,
+    outcome: Outcome,
+    milliseconds: float,
+    settings: Settings,
 ) -> None:
     """One line with everything on it; ``status`` is the HTTP status of the SAS server, ``cause``
     what it or the network said."""
@@ -92,7 +96,7 @@ def _log_attempt(
         "ms": round(milliseconds),
         "result": dict(outcome.result) or None,
         "message": outcome.message or None,
-        "cause": outcome.cause or None,
+        "cause": logs.foreign(outcome.cause, logs.secrets_of(settings)) if outcome.cause else None,
     }
     level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
     shown = (f"{name}={json.dumps(fact)}" for name, fact in facts.items() if fact is not None)

@@ -67,8 +67,7 @@ def parse(raw: bytes) -> Payload:
     try:
         payload = _STRICT.decode(text)
     except _DuplicateKeyError:
-        path = next(_duplicates(_PAIRS.decode(text)), ())
-        raise _not_json("a key stands twice in one object", path) from None
+        raise _not_json("a key stands twice in one object", _first_duplicate(text)) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise NotJson(f"The body is not JSON: {error.msg} ({place}).") from None
@@ -121,7 +120,15 @@ _STRICT = json.JSONDecoder(
     parse_float=Number,
     parse_constant=_refuse_constant,
 )
-_PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs)
+_PAIRS = json.JSONDecoder(object_pairs_hook=_Pairs, parse_int=str, parse_float=str)
+
+
+def _first_duplicate(text: str) -> Path:
+    """Where it stands; nowhere when the text is broken behind it, too."""
+    try:
+        return next(_duplicates(_PAIRS.decode(text)), ())
+    except (ValueError, RecursionError):
+        return ()
 
 
 def _duplicates(value: Any, path: Path = ()) -> Iterator[Path]:
@@ -155,7 +162,7 @@ def _nested(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def _not_json(issue: str, path: Path) -> NotJson:
-    field = shown_path(path) or "(body)"
+    field = shown_path(tuple(map(_harmless, path))) or "(body)"
     return NotJson(
         f"The body is not clean JSON: {issue} at '{field}'.", details=[Detail(field, issue)]
     )
@@ -170,6 +177,11 @@ def shown_path(path: Path) -> str:
         if len(text) > 121:
             return text[1:118] + "..."
     return text.removeprefix(".")
+
+
+def _harmless(step: str | int) -> str | int:
+    """A step for an answer: a key that is no name may be a secret or somebody's address."""
+    return step if isinstance(step, int) or re.fullmatch(r"[\w ]{1,40}", step) else "(odd key)"
 
 
 def _printable(key: str) -> str:
@@ -222,7 +234,7 @@ def _stp_name(
     issue = stp_name_issue(name)
     if issue:
         raise _unprocessable("The stored process name cannot be used", [path], issue)
-    if allowed and name.casefold() not in {one.casefold() for one in allowed}:
+    if allowed and name.lower() not in {one.lower() for one in allowed}:
         raise _unprocessable(
             "The stored process is not allowed here",
             [path],
@@ -263,7 +275,8 @@ def stp_name_issue(name: str) -> str:
         return "is empty"
     if len(name) > 128:
         return "is longer than 128 characters"
-    if ".." in name or not name.strip("."):
+    squeezed = name.replace(" ", "")  # as a deployed web service knows it
+    if ".." in squeezed or not squeezed.strip("."):
         return "may not hold '..' nor consist of a dot"
     if not STP_NAME.fullmatch(name):
         bad = next(c for c in name if not STP_NAME.fullmatch(c))

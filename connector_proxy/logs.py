@@ -7,6 +7,7 @@ included; a line break inside a message is written as ``\\n``, so that nobody ca
 
 from __future__ import annotations
 
+import base64
 import contextvars
 import logging
 import re
@@ -15,7 +16,9 @@ import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from html import escape
 from logging.handlers import RotatingFileHandler
+from urllib.parse import quote
 
 from connector_proxy.settings import Settings
 
@@ -27,12 +30,16 @@ _BYTES, _FILES = 10 * 1024 * 1024, 10
 _BATCH_SECONDS = 0.1
 _FORMAT = "%(asctime)s %(levelname)s [%(request)s %(delivery)s] %(message)s"
 _MASKS = (
-    ("://", re.compile(r"(\bhttps?://[^\s?\"'<>]*\?)[^\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+=)[^&\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    (":", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    (":", re.compile(r"(\bhttps?:\\?/[^\s?<>]*\?)[^\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+(?:=|%3D))[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("=", re.compile(r"(\b(?:sig|signature|token)=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("basic", re.compile(r"\b(Basic\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
     ("bearer", re.compile(r"\b(Bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
 )
 """What a line must hold for a look, the secret, and what is shown instead."""
+
+_QUERY = re.compile(r"(\?|%3F)[^\s]*(=|%3D)|X-Amz-|\b(sig|signature|token)=", re.IGNORECASE)
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
@@ -44,6 +51,18 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
         if sign in lower:
             text = pattern.sub(shown, text)
     return text
+
+
+def foreign(text: str, secrets: Iterable[str]) -> str:
+    """What another program said, on one line of at most 2,000 characters.
+
+    It may hold our request in any shape, wrapped or encoded: whatever stands behind the
+    beginning of a query string is left out altogether.
+    """
+    found = _QUERY.search(text)
+    if found:
+        text = f"{text[: found.start()]}?{MASK} (the rest is left out)"
+    return shorten(" ".join(mask(text, secrets).split()), 2000)
 
 
 class _Line(logging.Formatter):
@@ -65,7 +84,10 @@ class _Line(logging.Formatter):
         return super().formatMessage(record)
 
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 13: "\\r", 9: " "}
+_CONTROLS = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))},
+    **{ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): " ", 0x2028: "\\u2028", 0x2029: "\\u2029"},
+}
 
 
 class _Batches(logging.Handler):
@@ -125,7 +147,9 @@ def start(settings: Settings) -> None:
         settings.logfilepath.mkdir(parents=True, exist_ok=True)
         path = settings.logfilepath / settings.proglog
         targets.append(
-            RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+            RotatingFileHandler(
+                path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace"
+            )
         )
     # Facts that no line shows; the logging how-to names these switches for speed.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -139,9 +163,17 @@ def start(settings: Settings) -> None:
 
 
 def secrets_of(settings: Settings) -> list[str]:
-    """Every secret text of the configuration, those of single stored processes included."""
-    own = [values.get("stppassword") for values in settings.overrides.values()]
-    return [secret.reveal() for secret in (settings.stppassword, *own) if secret]
+    """Every secret text of the configuration, in the shapes in which it may come back."""
+    shapes: dict[str, None] = {}
+    for name in ("", *settings.overrides):
+        own = settings.for_stp(name)
+        password = own.stppassword.reveal()
+        if password:
+            pair = f"{own.stpusername.reveal()}:{password}"
+            shapes[base64.b64encode(pair.encode()).decode()] = None
+            for shape in (password, escape(password), quote(password, safe="")):
+                shapes |= {shape: None, " ".join(shape.split()): None}
+    return sorted(shapes, key=len, reverse=True)
 
 
 def shorten(text: str, length: int = 80) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from connector_proxy.records import Outcome, Verdict
 
-KEPT = 2000
-"""Characters of a foreign answer that the log keeps."""
+KEPT = 8000
+"""Characters of a foreign answer that are kept as they came; the log masks and shortens them."""
 
 
 def done(status: int, result: Mapping[str, str | int] | None = None) -> Outcome:
@@ -28,7 +28,7 @@ def credentials(status: int, why: str, said: bytes | str = "") -> Outcome:
         f"The SAS server does not accept the credentials ({why}).",
         "Set stpusername and stppassword in credentials.ini to a user who may run the stored "
         "process, or switch on the anonymous web user of SAS BI Web Services.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -41,7 +41,7 @@ def logon_page(status: int, why: str, said: bytes | str = "") -> Outcome:
         f"The address asks for a logon instead of running the stored process: {why}.",
         "Check stpurl (it must lead to /SASBIWS/rest/ or /SASBIWS/services/) and the "
         "credentials in credentials.ini.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -54,7 +54,7 @@ def not_callable(status: int, why: str, said: bytes | str) -> Outcome:
         f"SAS cannot call the stored process ({why}).",
         "Compare stpName and stpurl with the folder and name in SAS Management Console, and "
         "see that the user may execute it.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -68,7 +68,7 @@ def sas_error(status: int, said: str) -> Outcome:
         f"The stored process ended with an error{f' (SYSCC {syscc[1]})' if syscc else ''}.",
         "SAS's own message stands in the log of connector-proxy under this delivery id. "
         "Note that a mere warning (SYSCC 4) is a fault unless the web service accepts it.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -82,7 +82,7 @@ def own_error(status: int, code: str, said: str) -> Outcome:
             "download_failed",
             "The stored process could not download a file to its end; nothing was saved.",
             "It may be sent again, as long as the presigned URLs work.",
-            cause=shortened(said),
+            cause=kept(said),
             status=status,
         )
     shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
@@ -91,7 +91,7 @@ def own_error(status: int, code: str, said: str) -> Outcome:
         "stored_process_error",
         f"The stored process reported an error of its own{shown}.",
         "Its message stands in the log of connector-proxy under this delivery id.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -104,7 +104,7 @@ def not_sasbiws(status: int, said: bytes, why: str = "") -> Outcome:
         f"The answer is not one of SAS BI Web Services (HTTP status {status}"
         f"{', ' + why if why else ''}).",
         "Check stpurl; the beginning of the answer stands in the log of connector-proxy.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -128,7 +128,7 @@ def unreachable(status: int, why: str, said: str = "") -> Outcome:
         "sas_unreachable",
         f"The SAS server cannot be reached ({why}).",
         "See that the metadata server and the stored process server are running.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
@@ -140,13 +140,13 @@ def unknown(status: int, why: str, said: str = "") -> Outcome:
         "outcome_unknown",
         f"Nobody can tell whether the stored process ran to its end ({why}).",
         "Look at its log and its dataset before the task is sent again.",
-        cause=shortened(said),
+        cause=kept(said),
         status=status,
     )
 
 
-def shortened(words: bytes | str) -> str:
-    """``words`` on one line and at most ``KEPT`` characters long."""
+def kept(words: bytes | str) -> str:
+    """The first ``KEPT`` characters of ``words``."""
     if isinstance(words, bytes):
         words = words[: 4 * KEPT].decode("utf-8", "replace")
-    return " ".join(words.split())[:KEPT]
+    return words[:KEPT]

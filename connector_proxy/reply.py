@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from lxml import etree
 
@@ -21,20 +22,31 @@ _OWN_TEXT = re.compile(r"[\w .,()-]{1,128}")
 
 
 def read_reply(
-    status: int, headers: Mapping[str, str], body: bytes, *, raw: bool, complete: bool
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    raw: bool,
+    complete: bool = True,
+    delimited: bool = True,
 ) -> Outcome:
     """Judge one reply.
 
-    ``status`` is the HTTP status, ``body`` the bytes received (``complete``: all there were),
-    ``raw`` tells that one stream was asked for without its envelope. Header names are matched
-    as the mapping given does. Never raises for anything a server may send.
+    ``status`` is the HTTP status, ``body`` the bytes received (``complete``: all there were,
+    ``delimited``: it was told how many), ``raw`` tells that one stream was asked for without its
+    envelope. Header names are matched as the mapping given does. Never raises for anything a
+    server may send.
     """
     by_status = _by_status(status, headers, body)
     if by_status:
         return by_status
     if not complete:
         return outcomes.not_sasbiws(status, body, "it is too long")
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        return outcomes.not_sasbiws(status, b"", "it is compressed, which was not asked for")
     root = _parsed(body, headers.get("Content-Type", ""))
+    if root is None and not delimited and 200 <= status < 300:
+        return outcomes.unknown(status, "its answer may have been cut")
     fault = _fault(root, status) if root is not None else None
     if fault:
         return fault
@@ -71,7 +83,7 @@ def _parsed(body: bytes, content_type: str = "") -> etree._Element | None:
     libxml2's own limits (256 levels, 10 MB a text) stay on. The charset of the content type
     counts where the document does not tell its own."""
     body = body.lstrip(b" \r\n\t")
-    if not body.startswith((b"<", b"\xef\xbb\xbf")):
+    if not body.startswith((b"<", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return None
     charset = re.search(r"charset=[\"']?([\w-]{1,40})", content_type)
     for encoding in (None, charset[1]) if charset else (None,):
@@ -103,23 +115,27 @@ def _fault(root: etree._Element, status: int) -> Outcome | None:
 
     Looked for outside ``Value`` only: below it stands the stored process's own output.
     """
-    faults = [
-        element
-        for name, element in _elements(root)
-        if name in ("Fault", "Exception") and not _below_value(element)
-    ]
+    faults = list(islice(_faults(root), 16))
     if not faults:
         return None
     code = next((_fault_code(e) for e in faults if _fault_code(e)), 0)
-    return _by_fault_code(code, status, " ".join(dict.fromkeys(_fault_words(faults))))
+    return _by_fault_code(code, status, "\n".join(dict.fromkeys(_fault_words(faults[0]))))
+
+
+def _faults(root: etree._Element) -> Iterator[etree._Element]:
+    """Faults in document order, those below ``Value`` left out."""
+    walk = etree.iterwalk(root, events=("start",))
+    for _, element in walk:
+        if not isinstance(element.tag, str):
+            continue
+        if _local(element) == "Value":
+            walk.skip_subtree()
+        elif _local(element) in ("Fault", "Exception"):
+            yield element
 
 
 def _local(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
-
-
-def _below_value(element: etree._Element) -> bool:
-    return any(_local(parent) == "Value" for parent in element.iterancestors(etree.Element))
 
 
 def _fault_code(element: etree._Element) -> int:
@@ -138,15 +154,17 @@ def _is(element: etree._Element, name: str) -> bool:
     return isinstance(element.tag, str) and _local(element).lower() == name.lower()
 
 
-def _fault_words(faults: list[etree._Element]) -> Iterator[str]:
-    for element in faults:
-        yield _text_of_child(element, "faultstring")
-        yield from (
-            value for name, value in element.attrib.items() if name.lower().endswith("message")
-        )
-        for child in element.iter(etree.Element):
-            if _local(child).upper() in ("SYSCC", "SYSMSG"):
-                yield f"{_local(child).upper()}={_text(child)}"
+def _fault_words(fault: etree._Element) -> Iterator[str]:
+    """What SAS says in a fault and the faults inside it."""
+    for element in islice(fault.iter(etree.Element), 500):
+        name = _local(element).lower()
+        if name in ("syscc", "sysmsg"):
+            yield f"{name.upper()}={_text(element)}"
+        elif name == "faultstring":
+            yield _text(element)
+        for attribute, value in element.attrib.items():
+            if attribute.lower().endswith("message"):
+                yield value
 
 
 def _by_fault_code(code: int, status: int, words: str) -> Outcome:

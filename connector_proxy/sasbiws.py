@@ -33,12 +33,14 @@ MAX_REPLY = 8 * 1024 * 1024
 @dataclass(frozen=True)
 class Reply:
     """What a server answered. The names of ``headers`` are in title case (``Retry-After``);
-    ``complete`` is false when the body was longer than ``MAX_REPLY``."""
+    ``complete`` is false when the body was longer than ``MAX_REPLY``, ``delimited`` when nothing
+    but the end of the connection told where it ends."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     complete: bool
+    delimited: bool
 
 
 _Origin = tuple[str, str, Path | None]
@@ -112,7 +114,7 @@ def _connect(origin: _Origin, timeout: float) -> _Connection:
         else:
             connection = _Connection(host, timeout=timeout)
         connection.connect()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise Unavailable(
             f"The SAS server cannot be reached: {_why(error, timeout)}.",
             code="sas_unreachable",
@@ -122,10 +124,10 @@ def _connect(origin: _Origin, timeout: float) -> _Connection:
     return connection
 
 
-def _why(error: OSError, timeout: float) -> str:
+def _why(error: OSError | UnicodeError, timeout: float) -> str:
     if isinstance(error, ssl.SSLError):
         return "no TLS connection that can be trusted (see cabundle)"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "its host name is not known"
     if isinstance(error, TimeoutError):
         return f"no connection within {timeout:g} s"
@@ -142,12 +144,15 @@ def _exchange(
     connection.request("POST", target, request.body, dict(request.headers))
     connection.flush()
     with connection.getresponse() as response:
+        if response.status < 200:  # the real answer would be taken for that of the next call
+            raise http.client.HTTPException("an interim answer")
+        delimited = response.chunked or response.length is not None
         body = response.read(MAX_REPLY + 1)
         complete = len(body) <= MAX_REPLY
         if complete and response.length:
             raise http.client.IncompleteRead(b"", response.length)
         headers = {name.title(): value for name, value in response.getheaders()}
-        reply = Reply(response.status, headers, body[:MAX_REPLY], complete)
+        reply = Reply(response.status, headers, body[:MAX_REPLY], complete, delimited)
         return reply, complete and not response.will_close
 
 
@@ -165,6 +170,7 @@ class _TimedReader(io.RawIOBase):
         self._raw, self._sock = raw, sock
         self._deadline = time.monotonic() + (sock.gettimeout() or 0)
         self._first = True
+        self._count = 0
 
     def readable(self) -> bool:
         return True
@@ -177,6 +183,9 @@ class _TimedReader(io.RawIOBase):
             self._sock.settimeout(left)
         self._first = False
         count: int | None = self._raw.readinto(buffer)
+        self._count += count or 0
+        if self._count > 2 * MAX_REPLY:  # chunk sizes may lie
+            raise http.client.HTTPException("an answer without an end")
         return count
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ class Settings:
 
     def for_stp(self, name: str) -> Settings:
         """The settings as the section ``[stp:NAME]`` changes them (name without regard to case)."""
-        own = self.overrides.get(name.casefold())
+        own = self.overrides.get(name.lower())
         return replace(self, **own) if own else self
 
     @property
@@ -172,8 +172,8 @@ def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) 
 
 def _check_together(settings: Settings) -> None:
     """Values that are right alone and wrong together."""
-    allowed = {name.casefold() for name in settings.allowedstps}
-    if settings.defaultstp and allowed and settings.defaultstp.casefold() not in allowed:
+    allowed = {name.lower() for name in settings.allowedstps}
+    if settings.defaultstp and allowed and settings.defaultstp.lower() not in allowed:
         where = settings.origins["defaultstp"]
         raise conffiles.fault(where, f"'{settings.defaultstp}' is not among allowedstps")
     for name in ("", *settings.overrides):
@@ -203,7 +203,7 @@ def _overrides(
     for sections in files:
         for stp, section in sections.items():
             if stp != "DEFAULT":
-                own = overrides.setdefault(stp.casefold(), {})
+                own = overrides.setdefault(stp.lower(), {})
                 own |= _own_values(section, environment, home, notes)
     return overrides
 

@@ -19,6 +19,9 @@ from connector_proxy.intake import Path, shown_path
 from connector_proxy.records import Payload, Renaming, Request, Stream
 
 SAS_NAME_LENGTH = 32
+_STEM = 25
+"""Characters of a name that stay in front of any number."""
+
 PLACEHOLDER = re.compile(r"\{\{\s*stpName\s*\}\}", re.IGNORECASE)
 """Where ``stpurl`` takes the name of the stored process."""
 
@@ -119,13 +122,14 @@ class _Names:
         return self._numbered(name)
 
     def _numbered(self, name: str) -> str:
-        # The count goes on where it stood: a list of 100,000 equal names stays linear.
-        number = self._numbers.get(name.lower(), 1)
+        # The count of all names that begin alike goes on where it stood: 100,000 stay linear.
+        stem = name[:_STEM].lower()
+        number = self._numbers.get(stem, 1)
         while True:
             number += 1
             numbered = f"{name[: SAS_NAME_LENGTH - len(str(number)) - 1]}_{number}"
             if numbered.lower() not in self.taken:
-                self._numbers[name.lower()] = number
+                self._numbers[stem] = number
                 return numbered
 
 

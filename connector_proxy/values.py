@@ -166,7 +166,10 @@ def stpurl(text: str, home: Path) -> str:
             "it must hold {{stpName}} once, where the name of the stored process goes, "
             f"such as {example}"
         )
-    return text
+    if not PLACEHOLDER.search(urlsplit(text).path):
+        raise ValueError("{{stpName}} must stand in the path, not in the host or behind a '?'")
+    scheme, rest = text.split("://", 1)
+    return f"{scheme.lower()}://{rest}"
 
 
 def proxy(text: str, home: Path) -> str:
@@ -179,6 +182,7 @@ def proxy(text: str, home: Path) -> str:
 def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
     try:
         parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")
         good = bool(parts.scheme in schemes and parts.hostname and parts.port != 0)
     except ValueError:
         good = False
@@ -189,7 +193,7 @@ def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
 
 
 def _list(text: str) -> list[str]:
-    return [item.strip() for item in re.split(r"[,\n]", text) if item.strip()]
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def stp(text: str, home: Path) -> str:
@@ -224,10 +228,18 @@ def _host_pattern(text: str) -> HostPattern:
             "for a test, http://127.0.0.1:*"
         )
     scheme, host, port = found.groups()
-    number = {None: None, "*": 0}.get(port, port)
-    return HostPattern(
-        scheme or "https", host.strip("[]").lower(), None if number is None else int(number)
-    )
+    scheme = scheme or "https"
+    return HostPattern(scheme, host.strip("[]").lower(), _pattern_port(scheme, port))
+
+
+def _pattern_port(scheme: str, port: str | None) -> int | None:
+    if port == "*":
+        return 0
+    if port is None or int(port) == {"https": 443, "http": 80}[scheme]:
+        return None
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"{port} is not a port; write one, or * for any")
+    return int(port)
 
 
 def secret(text: str, home: Path) -> Secret:
@@ -238,4 +250,8 @@ def secret(text: str, home: Path) -> Secret:
             "documents no use of it there. Write the plain value and protect this file, or set "
             "the environment variable instead"
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds bytes that are not UTF-8") from None
     return Secret(text)

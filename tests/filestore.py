@@ -101,5 +101,12 @@ def short(body: bytes) -> Answer:
     return answer
 
 
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """Tell no length and end somewhere."""
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(b"1,2\n")
+
+
 def zipped(body: bytes) -> bytes:
     return gzip.compress(body)

@@ -16,7 +16,7 @@ import pytest
 from connector_proxy.settings import Settings
 from connector_proxy.values import HostPattern
 from tests.conftest import PAYLOADS, Service, payload
-from tests.filestore import FileStore, s3_error, send, short, zipped
+from tests.filestore import FileStore, endless, s3_error, send, short, zipped
 
 
 def post(service: Service, store: FileStore, metadata: bytes, data: bytes, **more: Any) -> Any:
@@ -97,6 +97,9 @@ def test_files_of_every_legal_form_are_read(
         (b"a,b", b'1,"x"y\n', "Line 1 of the data file"),
         (b"a,b", b"1,\xff\n", "not UTF-8"),
         (b"a,b", b"1," + b"x" * 2_000_000, "field larger than"),
+        (b"a,b", zipped(b"," * 30_000_000), "more than 20,971,520 characters"),
+        (b"a,b", zipped(b'"\n",' * 9_000_000), "more than 20,971,520 characters"),
+        (b'[{"columnName": "\\ud800"}]', b"1\n", "control characters"),
         (b"a,b", zipped(b"1,2\n")[:-6], "cannot be unpacked"),
         (b"a,b", b"\x1f\x8bnonsense", "cannot be unpacked"),
         (b"", b"1,2\n", "names no column"),
@@ -131,6 +134,8 @@ def test_files_that_cannot_be_used_are_refused_and_nothing_is_written(
         (short(b"1,2\n"), 503, "not be downloaded to its end"),
         (send(302, b"", Location="http://127.0.0.1:1/elsewhere"), 502, "(HTTP status 302)"),
         (send(206, b"1,2\n"), 502, "(HTTP status 206)"),
+        (send(302, zipped(b"0" * 50_000_000), Location="http://[", Content_Encoding="gzip"), 502, "(HTTP status 302)"),
+        (endless, 502, "does not tell the length"),
     ],
 )  # fmt: skip
 def test_a_download_that_fails_is_refused_or_may_be_repeated(

@@ -81,6 +81,23 @@ def test_a_duplicate_key_is_named_with_its_path(raw: bytes, path: str) -> None:
     assert [detail.field for detail in caught.value.details] == [path]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"a":{"b":1,"b":2}, broken', b'{"a":{"b":1,"b":2}', b'{"b":1,"b":2} xx',
+     b'{"a":1,"b":' + b"9" * 5000 + b',"a":2}', b'{"a":{"b":1,"b":2},"c":' + b"[" * 100_000],
+)  # fmt: skip
+def test_a_duplicate_key_in_a_broken_body_is_still_a_clear_error(raw: bytes) -> None:
+    with pytest.raises(NotJson, match="twice"):
+        parse(raw)
+
+
+def test_a_key_that_may_be_a_secret_is_not_sent_back() -> None:
+    raw = b'{"https://b/x?X-Amz-Signature=1": {"jane@example.com": 1, "jane@example.com": 2}}'
+    with pytest.raises(NotJson) as caught:
+        parse(raw)
+    assert [detail.field for detail in caught.value.details] == ["(odd key).(odd key)"]
+
+
 def test_the_deepest_legal_nesting_is_read() -> None:
     raw = b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
     assert "a" in parse(raw)
@@ -149,7 +166,7 @@ def test_a_payload_without_a_name_says_where_it_was_looked_for() -> None:
     "name",
     ["../x", "a/b", "a\\b", "..", ".", "a..b", "A?b=1", "A#b", "a%2e%2e", "%2e%2e", "a\0b", "a\nb",
      "a\tb", "x" * 129, "x" * 10_240, "a;b", "a:b", "a|b", "a<b", 'a"b', "a*b", "a`b", "a\u2028b",
-     "a\u202eb", "a\ud800b"],
+     "a\u202eb", "a\ud800b", ". .", "a. .b", "."],
 )  # fmt: skip
 def test_a_name_that_could_lead_elsewhere_is_refused(name: str) -> None:
     with pytest.raises(Unprocessable) as caught:

@@ -43,11 +43,43 @@ def logging_restored() -> Iterator[None]:
         ("Authorization: Basic c2VjcmV0OnM=", "Authorization: Basic <masked>"),
         ("authorization: bearer abc.def.ghi", "authorization: bearer <masked>"),
         ("password hunter2 here", "password <masked> here"),
+        ("https://b/x?'sig=1", "https://b/x?<masked>"),
+        ("https://user:pw@host/x", "https://<masked>@host/x"),
+        ("GET /k?sig=1&x=2", "GET /k?sig=<masked>&x=2"),
         ("nothing to hide? no", "nothing to hide? no"),
     ],
 )
 def test_secrets_are_masked(text: str, shown: str) -> None:
     assert logs.mask(text, ["hunter2"]) == shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["ERROR: https://h/x?X-Amz-Security-Token=SECRET\nSECRETcontinues", "https:\\/\\/h\\/x?sig=SECRET",
+     "url%3DX-Amz-Signature%3DSECRET", "https://h/x%3FX-Amz-Signature%3DSECRET", "GET /k?sig=SECRET",
+     "password pa&ss  word<9 refused", "password pa&ss word<9 refused", "pa&amp;ss word&lt;9",
+     "pa%26ss%20%20word%3C9", "Ym9iOnBhJnNzICB3b3JkPDk="],
+)  # fmt: skip
+def test_what_others_say_is_shown_without_our_secrets_in_any_shape(
+    said: str, settings: Settings
+) -> None:
+    own = replace(settings, stpusername=Secret("bob"), stppassword=Secret("pa&ss  word<9"))
+    shown = logs.foreign("Before. " + said + " x" * 3000, logs.secrets_of(own))
+    assert shown.startswith("Before.")
+    assert len(shown) <= 2000
+    for secret in ("SECRET", "word<9", "word&lt;9", "word%3C9", "Ym9iOn"):
+        assert secret not in shown
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_a_letter_that_no_file_can_hold_erases_no_line(settings: Settings) -> None:
+    logs.start(settings)
+    logging.getLogger("x").info("good")
+    logging.getLogger("x").info("bad \ud800 \u2028 \x85")
+    logging.getLogger("x").info("good again")
+    assert [one.split("] ")[1] for one in line(settings).splitlines()] == [
+        "good", "bad ? \\u2028 \\x85", "good again",
+    ]  # fmt: skip
 
 
 def line(settings: Settings) -> str:

@@ -201,6 +201,26 @@ def test_entities_are_never_expanded() -> None:
     assert "root:" not in outcome.cause
 
 
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("body", ["", OK[:20], envelope(OK)[:40]])
+def test_an_answer_that_may_have_been_cut_leaves_the_outcome_unknown(body: str, raw: bool) -> None:
+    kind = {"Content-Type": "text/xml"}
+    outcome = read_reply(200, kind, body.encode(), raw=raw, delimited=False)
+    assert outcome.verdict is Verdict.UNKNOWN
+
+
+def test_a_compressed_or_utf_16_answer_is_not_taken_for_done() -> None:
+    error = "<stpResult><status>error</status></stpResult>"
+    assert read(200, error, raw=True, Content_Encoding="gzip").code == "not_sasbiws"
+    utf16 = error.encode("utf-16")
+    assert read(200, utf16, "text/plain; charset=utf-16", raw=True).code == "stored_process_error"
+
+
+def test_a_fault_with_a_million_elements_is_read_at_once() -> None:
+    body = "<Fault>" * 200 + "<a/>" * 300_000 + "</Fault>" * 200
+    assert read(500, body).code == "sas_error"
+
+
 def test_deep_nesting_and_a_cut_reply_are_not_an_answer() -> None:
     assert read(200, "<a>" * 5000 + "</a>" * 5000).code == "not_sasbiws"
     cut = read_reply(200, {}, envelope(OK).encode(), raw=False, complete=False)

@@ -109,6 +109,48 @@ def test_a_dripping_reply_ends_with_the_time_out(start: bytes, caller: Caller) -
         post(caller, port, read_timeout=0.4)
 
 
+@pytest.mark.parametrize(
+    "interim", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"]
+)
+def test_an_interim_answer_never_shifts_the_answers_of_others(
+    interim: bytes, caller: Caller
+) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(interim)
+        threading.Event().wait(0.1)
+        connection.sendall(HELLO)
+
+    with server(talk, 2) as port:
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                post(caller, port)
+
+
+def test_chunk_sizes_that_lie_do_not_fill_the_memory(caller: Caller) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+        try:
+            for _ in range(2000):
+                connection.sendall(b"y" * 65536)
+        except OSError:
+            return  # the caller gave up, as it should
+
+    with server(talk) as port, pytest.raises(OutcomeUnknown):
+        post(caller, port)
+
+
+def test_an_answer_tells_whether_its_end_was_known(caller: Caller) -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf of")
+
+    with server(talk) as port:
+        reply = post(caller, port)
+    assert (reply.body, reply.delimited) == (b"half of", False)
+
+
 def test_a_silent_server_ends_with_the_time_out(caller: Caller) -> None:
     done = threading.Event()
     with server(lambda connection: done.wait(5) and None) as port:

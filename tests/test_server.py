@@ -61,6 +61,8 @@ def _whole(answer: bytes) -> bool:
         (b"POST /ExecuteSTP HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501", "http_error"),
         (b"nonsense\r\n\r\n", "400", "bad_request"),
         (b"POST /ExecuteSTP HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", "431", "headers_too_large"),
+        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", "400", "bad_request"),
+        (b"POST /ExecuteSTP HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", "400", "bad_request"),
         (b"GET / HTTP/1.0\r\n\r\n", "404", "not_found"),
         (b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: y\r\n\r\n", "404", "not_found"),
     ],
@@ -79,6 +81,12 @@ def test_a_chunked_body_beyond_the_limit_is_refused(embedded_service: Service) -
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     line, body = talk(embedded_service, head + chunk * 17)
     assert ("413" in line, body["error"]["code"]) == (True, "too_large")
+
+
+def test_a_body_of_exactly_the_limit_is_read(embedded_service: Service) -> None:
+    body = b"{}".ljust(1_048_576)
+    assert requests.post(embedded_service.url + "/ExecuteSTP", data=body).status_code == 422
+    assert requests.post(embedded_service.url + "/ExecuteSTP", data=body + b" ").status_code == 413
 
 
 def test_a_chunked_body_is_read(embedded_service: Service) -> None:

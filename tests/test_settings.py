@@ -128,6 +128,11 @@ def test_a_section_that_the_environment_overrules_is_noted(conf: Path) -> None:
         ("[DEFAULT]\nstpurl = http://sas/{{stpName}}#x\n", ["line 2", "fragment"]),
         ("[DEFAULT]\nloglevel = LOUD\n", ["line 2", "DEBUG"]),
         ("[DEFAULT]\nproglog = a/b\n", ["line 2", "name of the log file"]),
+        ("[DEFAULT]\nstpurl = http://{{stpName}}:80/x\n", ["line 2", "in the path"]),
+        ("[DEFAULT]\nstpurl = http://h:1?p={{stpName}}\n", ["line 2", "in the path"]),
+        ("[DEFAULT]\nstpurl = http://sas..server/{{stpName}}\n", ["line 2"]),
+        ("[DEFAULT]\nloglevel = INFO\n  readtimeout = 5\n", ["line 2", "indented line"]),
+        ("[DEFAULT]\ndownloadhosts = host:0\n", ["line 2", "not a port"]),
         ("[DEFAULT]\nproglog = Flase\n", ["line 2", "True, False"]),
         ("[DEFAULT]\n[stp:A]\n[stp:a]\n", ["line 3", "twice"]),
         ("[DEFAULT]\n[stp:]\n", ["line 2", "is empty"]),
@@ -222,6 +227,10 @@ def test_an_unknown_environment_variable_is_an_error(conf: Path) -> None:
         ("class svcConfig:\nport = 1", "line 2: this is not Python"),
         ("class svcConfig:\n    a, port = 1, 2\n", "line 2: only lines such as"),
         ("\0", "this is not Python"),
+        ("class svcConfig:\n    host = port = '1'\n", "line 2: only lines such as"),
+        ("class svcConfig:\n    port = {[]: 1}\n", "line 2: port must be a plain value"),
+        ("class svcConfig:\n    port = 0x" + "f" * 5000 + "\n", "line 2: port must be a plain value"),
+        ("class svcConfig:\n    port = " + "-" * 20_000 + "1\n", "this is not Python"),
     ],
 )  # fmt: skip
 def test_the_python_file_is_read_as_literals(conf: Path, text: str, words: str) -> None:
@@ -277,6 +286,16 @@ def test_a_file_without_certificates_is_refused(conf: Path) -> None:
     assert "no certificate" in refused(ini(conf, "[DEFAULT]\ncabundle = empty.pem\n"))
 
 
+def test_a_scheme_in_capitals_is_the_same_scheme(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nstpurl = HTTPS://sas/SASBIWS/services/{{stpName}}\n")
+    assert load(conf, {}).stpurl.startswith("https://sas/")
+
+
+def test_a_password_that_cannot_be_sent_is_refused(conf: Path) -> None:
+    message = refused(conf, CONNECTOR_PROXY_STPPASSWORD="p\udcffw")
+    assert "not UTF-8" in message
+
+
 def test_nothing_shows_a_secret(conf: Path) -> None:
     ini(conf, "[DEFAULT]\nstpusername = demo-user\nstppassword = hunter2\n", "credentials.ini")
     settings = load(conf, {})
@@ -304,6 +323,7 @@ def test_nothing_shows_a_secret(conf: Path) -> None:
         ("https://minio.example:9000", ("https", "minio.example", 9000), True),
         ("MINIO.example", ("https", "minio.example", None), True),
         ("http://[::1]:8080", ("http", "::1", 8080), True),
+        ("minio.example:443", ("https", "minio.example", None), True),
     ],
 )
 def test_a_host_pattern_allows_what_it_says(

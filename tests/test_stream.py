@@ -128,6 +128,11 @@ def test_ten_thousand_equal_names_below_a_huge_key_take_no_time() -> None:
     assert len(elements(stream)) == 10_001
 
 
+def test_eight_thousand_names_that_begin_alike_take_no_time() -> None:
+    members = {f"{'n' * 27}{number:05}": "1" for number in range(8000)}
+    assert len(elements(encode({"a": members, "b": members}, "S"))) == 16_001
+
+
 json_text = st.text(st.characters(codec="utf-8"), max_size=12)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | json_text,

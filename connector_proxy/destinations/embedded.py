@@ -78,7 +78,7 @@ def _bad_stream(what: str) -> Refused:
 
 def _collect(row: dict[str, str], part: Path, whole: Path, settings: Settings) -> tuple[int, int]:
     """Write the dataset of ``row`` to ``whole``; returns its columns and rows."""
-    if "dataFile" not in row and "metadataFile" not in row:
+    if not {"dataFile", "metadataFile"} <= row.keys():
         return len(row), dataset.write(whole, map(Column, row), [list(row.values())])
     with Downloader(
         settings.downloadhosts,

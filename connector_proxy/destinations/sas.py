@@ -33,6 +33,7 @@ class Sas:
             reply.body,
             raw=is_raw(request.url),
             complete=reply.complete,
+            delimited=reply.delimited,
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import queue
 import select
+import sys
 import threading
 import time
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 
@@ -79,8 +81,27 @@ class _Threads:
             thread.join(max(0, give_up - time.monotonic()))
 
 
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError:  # an address or a number that Python cannot read
+            raise ParsingError("Bad header") from None
+
+
+def _connection_limit(threads: int) -> int:
+    """Connections kept open at most: each request may need some files of its own besides."""
+    if sys.platform == "win32":
+        return 400  # select() knows 512
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(100, min(1000, files - 6 * threads))
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _JsonErrorTask
+    parser_class = _Parser
 
 
 class Server:
@@ -97,8 +118,9 @@ class Server:
             host=settings.host,
             port=settings.port,
             ident=None,
-            max_request_body_size=settings.maxrequestbytes,
-            connection_limit=1000,
+            max_request_body_size=settings.maxrequestbytes + 1,  # refused from here on
+            connection_limit=_connection_limit(settings.threads),
+            channel_timeout=60,
             asyncore_use_poll=hasattr(select, "poll"),
             clear_untrusted_proxy_headers=True,
         )
@@ -122,6 +144,8 @@ class Server:
         give_up = time.monotonic() + DRAIN_SECONDS
         while self._busy() and time.monotonic() < give_up:
             self._loop()
+        if self._busy():
+            _log.warning("ended with requests unfinished after %d s", DRAIN_SECONDS)
         self._threads.shutdown(timeout=1)
         for listener in self._listeners:
             listener.trigger.close()
