@@ -82,8 +82,8 @@ def _log_attempt(
     milliseconds: float,
     settings: Settings,
 ) -> None:
-    """One line with everything on it; ``status`` is the HTTP status of the SAS server, ``cause``
-    what it or the network said."""
+    """One line with everything on it, as JSON; ``status`` is the HTTP status of the SAS server,
+    ``cause`` what it or the network said."""
     webhook = delivery.webhook
     facts: dict[str, object] = {
         "stp": webhook.stp_name,
@@ -99,5 +99,4 @@ def _log_attempt(
         "cause": logs.foreign(outcome.cause, logs.secrets_of(settings)) if outcome.cause else None,
     }
     level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
-    shown = (f"{name}={json.dumps(fact)}" for name, fact in facts.items() if fact is not None)
-    _log.log(level, "attempt %s", " ".join(shown))
+    _log.log(level, "attempt %s", json.dumps({k: v for k, v in facts.items() if v is not None}))

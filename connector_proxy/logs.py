@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from datetime import datetime
 from html import escape
 from logging.handlers import RotatingFileHandler
 from urllib.parse import quote
@@ -30,10 +29,11 @@ _BYTES, _FILES = 10 * 1024 * 1024, 10
 _BATCH_SECONDS = 0.1
 _FORMAT = "%(asctime)s %(levelname)s [%(request)s %(delivery)s] %(message)s"
 _MASKS = (
-    (":", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
-    (":", re.compile(r"(\bhttps?:\\?/[^\s?<>]*\?)[^\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("http", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
+    ("http", re.compile(r"(\bhttps?:\\?/[^\s?<>]*\?)[^\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+(?:=|%3D))[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("=", re.compile(r"(\b(?:sig|signature|token)=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("sig", re.compile(r"(\b(?:sig|signature)=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("token", re.compile(r"(\btoken=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("basic", re.compile(r"\b(Basic\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
     ("bearer", re.compile(r"\b(Bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
 )
@@ -70,17 +70,23 @@ class _Line(logging.Formatter):
 
     def __init__(self, secrets: Iterable[str]) -> None:
         super().__init__(_FORMAT)
-        self._secrets = tuple(secret for secret in secrets if secret)
+        self._secrets = tuple(secrets)
+        self._second, self._time, self._zone = -1, "", ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        moment = datetime.fromtimestamp(record.created).astimezone()
-        return moment.isoformat(" ", "milliseconds")
+        second = int(record.created)
+        if second != self._second:
+            moment = time.localtime(second)
+            self._second, self._zone = second, time.strftime("%z", moment)
+            self._time = time.strftime("%Y-%m-%d %H:%M:%S", moment)
+        return f"{self._time}.{int(record.msecs):03}{self._zone}"
 
     def format(self, record: logging.LogRecord) -> str:
         return mask(super().format(record), self._secrets)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = record.message.translate(_CONTROLS)
+        if not record.message.isprintable():
+            record.message = record.message.translate(_CONTROLS)
         return super().formatMessage(record)
 
 

@@ -208,7 +208,7 @@ def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) ->
     dataset = Path(result.stdout.strip().splitlines()[-1].removeprefix("the dataset lies at "))
     assert len(dataset.read_text(encoding="utf-8").splitlines()) == 26
     log = (dataset.parent / "connector-proxy.log").read_text(encoding="utf-8")
-    assert f'destination="{"sas" if options else "embedded"}"' in log
+    assert f'"destination": "{"sas" if options else "embedded"}"' in log
     assert "X-Amz-Signature=" not in (result.stdout + log).replace("X-Amz-Signature=<masked>", "")
 
 

@@ -120,11 +120,14 @@ def test_an_attempt_is_one_line_with_everything_on_it(
     document = {**payload(), "presignedUrls": store.urls(b"a,b", b"1,2\n")}
     answer = service.post(document).json()
     (attempt,) = [one for one in line(settings).splitlines() if " attempt " in one]
-    for word in (
-        answer["deliveryId"], answer["requestId"], 'stp="Download File"', 'destination="embedded"',
-        'verdict="done"', "ms=", '"rows": 1', 'task="Spring audience to SAS"',
-    ):  # fmt: skip
-        assert word in attempt
+    assert f"[{answer['requestId']} {answer['deliveryId']}] attempt " in attempt
+    facts = json.loads(attempt.split(" attempt ")[1])
+    assert facts.pop("ms") >= 0
+    assert facts == {
+        "stp": "Download File", "task": "Spring audience to SAS", "destination": "embedded",
+        "occurrence": payload()["task"]["occurrenceId"], "verdict": "done", "code": "done",
+        "status": 200, "result": answer["result"],
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("logging_restored")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from connector_proxy.emulator import FAILURES, Emulator
+from connector_proxy.health import Condition, run_checks
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
 from tests.conftest import Service, payload
@@ -167,6 +170,46 @@ def test_a_server_without_trusted_tls_gets_nothing(settings: Settings, emulator:
     assert response.status_code == 503
     assert "TLS" in response.json()["error"]["message"]
     assert emulator.requests == []
+
+
+@pytest.fixture
+def tls_emulator(emulator: Emulator, tmp_path: Path) -> Path:
+    """The emulator behind TLS; gives the PEM file of the authority that vouches for it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    emulator._server.socket = context.wrap_socket(emulator._server.socket, server_side=True)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "ca.pem"
+
+
+def test_tls_is_trusted_by_the_certificates_of_cabundle_alone(
+    settings: Settings, emulator: Emulator, tls_emulator: Path, store: FileStore, start: Any
+) -> None:
+    known = Secret("user"), Secret("password")
+    own = replace(
+        settings,
+        stpurl=emulator.stpurl.replace("http:", "https:"),
+        stpusername=known[0],
+        stppassword=known[1],
+    )
+    refused = start(own).post(bulk(store))
+    assert (refused.status_code, emulator.requests) == (503, [])
+    assert "TLS" in refused.json()["error"]["message"]
+    service = start(replace(own, cabundle=tls_emulator))
+    assert [service.post(bulk(store)).status_code for _ in range(3)] == [200] * 3
+
+
+def test_check_tries_tls_with_the_certificates_of_cabundle(
+    settings: Settings, emulator: Emulator, tls_emulator: Path
+) -> None:
+    own = replace(settings, stpurl=emulator.stpurl.replace("http:", "https:"))
+    found = {one.name: one for one in run_checks(own)}[
+        f"stored process host 127.0.0.1:{emulator.port}"
+    ]
+    assert (found.condition, "no trusted TLS" in found.message) == (Condition.FAIL, True)
+    trusted = run_checks(replace(own, cabundle=tls_emulator))
+    assert all(one.condition is not Condition.FAIL for one in trusted)
 
 
 def test_a_late_job_runs_on_and_its_outcome_is_unknown(

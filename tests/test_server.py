@@ -159,7 +159,7 @@ def test_a_signal_ends_the_process_cleanly_after_requests_in_flight(
         assert process.wait(10) == 0
     assert answers == [200]
     log = (conf.parent / "logs" / "connector-proxy.log").read_text(encoding="utf-8")
-    assert 'verdict="done"' in log
+    assert '"verdict": "done"' in log
     assert "ended" in log.splitlines()[-1]
 
 
