@@ -14,6 +14,7 @@ def install(app: Flask, engine: Engine) -> None:
 
     @app.post("/ExecuteSTP")
     def execute_stp() -> Response:
-        delivery = engine.accept(request.get_data(), request.args, g.request_id)
+        query = request.args if request.query_string else {}
+        delivery = engine.accept(request.get_data(), query, g.request_id)
         logs.delivery_id.set(delivery.delivery_id)
         return answers.of_outcome(delivery, engine.carry_out(delivery))
