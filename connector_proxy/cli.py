@@ -207,6 +207,12 @@ def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
         _end(error)
 
 
+def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    if not all(number.strip().isdecimal() for number in text.split(",")):
+        raise click.BadParameter("write numbers, separated by commas")
+    return tuple(map(int, text.split(",")))
+
+
 def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
     listed = "\b\n" + "\n".join(f"{name}: {what}" for name, what in FAILURES.items())
     command.__doc__ = f"{command.__doc__}\n\n    What --fail can be:\n\n{listed}"
@@ -256,7 +262,7 @@ def emulate_sas(
     hang: float,
     fault_on_empty: bool,
     fault_status: int,
-    acceptable_syscc: str,
+    acceptable_syscc: tuple[int, ...],
     user: str,
     password: str,
     one_line: bool,
@@ -271,7 +277,7 @@ def emulate_sas(
         hang=hang,
         fault_on_empty_instream=fault_on_empty,
         fault_status=fault_status,
-        acceptable_syscc=tuple(int(code) for code in acceptable_syscc.split(",")),
+        acceptable_syscc=acceptable_syscc,
         user=user,
         password=password,
         one_line=one_line,

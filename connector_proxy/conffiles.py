@@ -164,6 +164,7 @@ def read_py(path: Path, known: Collection[str]) -> Section:
 def _assignments(
     body: ast.ClassDef, file: str, known: Collection[str]
 ) -> Iterator[tuple[str, Entry]]:
+    seen: set[str] = set()
     for node in body.body:
         where = f"{file} line {node.lineno}"
         if isinstance(node, ast.Pass) or _is_docstring(node):
@@ -173,6 +174,9 @@ def _assignments(
             raise fault(where, "only lines such as port = 8100 are understood here")
         if name not in known:
             raise _unknown(where, name, known)
+        if name in seen:
+            raise fault(where, f"'{name}' stands twice; keep one")
+        seen.add(name)
         try:
             value = str(ast.literal_eval(cast(ast.Assign, node).value))
         except (ValueError, TypeError, MemoryError, RecursionError):

@@ -129,7 +129,7 @@ class _Lines:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._left = MAX_ROW
+        self._left = MAX_ROW + 1
 
     def __iter__(self) -> Iterator[str]:
         while line := self._file.readline(self._left):
@@ -140,7 +140,7 @@ class _Lines:
 
     def begin_row(self) -> None:
         """The lines so far have made a whole row."""
-        self._left = MAX_ROW
+        self._left = MAX_ROW + 1
 
 
 def _unpacked(file: io.BufferedReader) -> TextIO:

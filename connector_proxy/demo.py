@@ -172,7 +172,15 @@ def _emulator(
     if not wanted:
         yield EMBEDDED
         return
-    own = replace(settings, downloadhosts=files.patterns, outputfolder=folder)
+    own = replace(
+        settings,
+        downloadhosts=files.patterns,
+        outputfolder=folder,
+        outboundproxy="",
+        cabundle=None,
+        connecttimeout=5.0,
+        readtimeout=300.0,
+    )
     with Emulator(embedded_stored_process(own)) as emulator:
         say(f"the pretend SAS BI Web Services listens at {emulator.url}")
         yield emulator.stpurl

@@ -22,6 +22,9 @@ RELEASED = datetime.date(2026, 11, 21)
 """No clock can be right that shows an earlier day than the release of this version."""
 
 
+_HOST_ADVICE = "Write an address of this machine into serviceConfig.py."
+
+
 class Condition(StrEnum):
     """How a check came out; only ``fail`` keeps the service from its work."""
 
@@ -51,7 +54,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     for folder in dict.fromkeys(one.outputfolder for one in every if one.embedded):
         yield _writable("output folder", folder, "outputfolder")
     on_sas = [one for one in every if not one.embedded]
-    for one in {_address(one.stpurl): one for one in on_sas}.values():
+    for one in {(_address(one.stpurl), one.cabundle): one for one in on_sas}.values():
         yield _reachable(one)
     yield _credentials(on_sas)
     yield from _readable_by_others(settings.conf / CREDENTIALS_INI)
@@ -65,19 +68,24 @@ def _listening(host: str, port: int) -> Check:
             if os.name != "nt":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+    except UnicodeError:
+        return Check("address", Condition.FAIL, f"{host}: no host name", _HOST_ADVICE)
+    except PermissionError:
+        advice = "Take a port above 1023, or let the service account use this one."
+        return Check("address", Condition.FAIL, f"{host}:{port} is not permitted", advice)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = f"{host}:{port} is in use, perhaps by this service"
             return Check("address", Condition.WARN, message, "Change port in serviceConfig.py.")
-        advice = "Write an address of this machine into serviceConfig.py."
-        return Check("address", Condition.FAIL, f"{host}: {error.strerror}", advice)
+        return Check("address", Condition.FAIL, f"{host}: {error.strerror}", _HOST_ADVICE)
     return Check("address", Condition.OK, f"{host}:{port} is free to listen on")
 
 
 def _writable(name: str, folder: Path, key: str) -> Check:
     """Whether files can be made in ``folder``, or the folder itself; nothing stays behind."""
-    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    existing = folder
     try:
+        existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -135,7 +143,7 @@ def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
     if os.name == "nt" or not path.exists() or not path.stat().st_mode & 0o077:
         return
-    if re.search(r"^\s*stppassword\s*=\s*\S", path.read_text("utf-8-sig"), re.MULTILINE):
+    if re.search(r"(?im)^[ \t]*stppassword[ \t]*[=:][ \t]*\S", path.read_text("utf-8-sig")):
         advice = f"chmod 600 {path}"
         yield Check("credentials.ini", Condition.WARN, "others may read the password", advice)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextvars
+import json
 import logging
 import re
 import sys
@@ -130,11 +131,18 @@ class _Batches(logging.Handler):
         with self._writing:
             count = len(self._records)
             records, self._records[:count] = self._records[:count], []
-            if records:
-                lines = "\n".join(self.format(record) for record in records)
-                batch = logging.makeLogRecord({"msg": lines})
+            lines = [line for line in map(self._line, records) if line]
+            if lines:
+                batch = logging.makeLogRecord({"msg": "\n".join(lines)})
                 for target in self._targets:
                     target.handle(batch)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except (TypeError, ValueError):  # a message that does not fit its arguments
+            self.handleError(record)
+            return ""
 
     def close(self) -> None:
         self.flush()
@@ -177,9 +185,22 @@ def secrets_of(settings: Settings) -> list[str]:
         if password:
             pair = f"{own.stpusername.reveal()}:{password}"
             shapes[base64.b64encode(pair.encode()).decode()] = None
-            for shape in (password, escape(password), quote(password, safe="")):
+            for shape in _shapes(password):
                 shapes |= {shape: None, " ".join(shape.split()): None}
     return sorted(shapes, key=len, reverse=True)
+
+
+def _shapes(text: str) -> tuple[str, ...]:
+    """``text`` as it may stand in HTML, in our own SOAP request, in a URL, in JSON."""
+    xml = escape(text, quote=False).encode("ascii", "xmlcharrefreplace").decode()
+    return (
+        text,
+        escape(text),
+        escape(text, quote=False),
+        xml,
+        quote(text, safe=""),
+        json.dumps(text)[1:-1],
+    )
 
 
 def shorten(text: str, length: int = 80) -> str:

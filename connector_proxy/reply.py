@@ -42,12 +42,12 @@ def read_reply(
         return by_status
     if not complete:
         return outcomes.not_sasbiws(status, body, "it is too long")
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
+    if (headers.get("Content-Encoding") or "identity").lower() != "identity":
         return outcomes.not_sasbiws(status, b"", "it is compressed, which was not asked for")
     root = _parsed(body, headers.get("Content-Type", ""))
     if root is None and not delimited and 200 <= status < 300:
         return outcomes.unknown(status, "its answer may have been cut")
-    fault = _fault(root, status) if root is not None else None
+    fault = _fault(root, status, raw) if root is not None else None
     if fault:
         return fault
     if _is_html(headers, body):
@@ -74,7 +74,7 @@ def _by_status(status: int, headers: Mapping[str, str], body: bytes) -> Outcome 
 
 
 def _seconds(text: str) -> int | None:
-    """Retry-After in seconds; its date form is left to the schedule's own wait."""
+    """Retry-After in seconds, at most a day; None for its form with a date."""
     return min(int(text), 86_400) if re.fullmatch(r"\d{1,9}", text.strip()) else None
 
 
@@ -110,11 +110,14 @@ def _text(element: etree._Element) -> str:
     return "".join(element.itertext(etree.Element)).strip()
 
 
-def _fault(root: etree._Element, status: int) -> Outcome | None:
+def _fault(root: etree._Element, status: int, raw: bool) -> Outcome | None:
     """The outcome of a fault document, whichever family it came from.
 
-    Looked for outside ``Value`` only: below it stands the stored process's own output.
+    What a stored process writes is no fault of the web service: below ``Value``, and in a raw
+    stream whose root is no fault and no envelope.
     """
+    if raw and _local(root) not in ("Fault", "Exception", "Envelope"):
+        return None
     faults = list(islice(_faults(root), 16))
     if not faults:
         return None
@@ -203,7 +206,12 @@ def _envelope(status: int, body: bytes, root: etree._Element | None) -> Outcome:
     if root is None or not any(name.endswith("Response") for name, _ in _elements(root)):
         return outcomes.not_sasbiws(status, body)
     value = next((e for name, e in _elements(root) if name == "Value"), None)
-    return _own_outcome(status, _own_document(value) if value is not None else None)
+    if value is None:
+        return outcomes.done(status)
+    document = _own_document(value)
+    if document is None and _text(value).startswith("<"):
+        return outcomes.not_sasbiws(status, body, "the output inside it is XML that is cut")
+    return _own_outcome(status, document)
 
 
 def _own_document(value: etree._Element) -> etree._Element | None:
@@ -219,7 +227,8 @@ def _own_document(value: etree._Element) -> etree._Element | None:
             return _parsed(base64.b64decode("".join(text.split()), validate=True))
         except (binascii.Error, ValueError):
             return None
-    return _parsed(text.encode("utf-8"))
+    declaration = re.match(r"<\?xml[^>]*\?>", text)  # of the bytes that it once was
+    return _parsed(text[declaration.end() if declaration else 0 :].encode("utf-8"))
 
 
 def _raw(

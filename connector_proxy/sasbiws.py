@@ -16,6 +16,7 @@ import io
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from urllib3.util.wait import wait_for_read
 
 from connector_proxy.errors import OutcomeUnknown, Unavailable
 from connector_proxy.records import Request
+
+KEPT_SECONDS = 30
+"""How long a connection that nobody uses may serve again."""
 
 MAX_REPLY = 8 * 1024 * 1024
 """Bytes of a reply that are read; the replies of stored processes are some hundred."""
@@ -52,7 +56,7 @@ class Caller:
 
     def __init__(self, pool_size: int) -> None:
         self._pool_size = pool_size
-        self._idle: dict[_Origin, list[_Connection]] = {}
+        self._idle: dict[_Origin, deque[_Connection]] = {}
 
     def post(
         self,
@@ -75,25 +79,30 @@ class Caller:
         connection = self._kept(origin) or _connect(origin, connect_timeout)
         try:
             reply, reusable = _exchange(connection, slash + path, request, read_timeout)
-        except (http.client.HTTPException, OSError) as error:
-            connection.close()
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            connection.close()  # http.client tells some bad answers by a ValueError
             raise _unknown(error, read_timeout) from None
         self._keep(origin, connection, reusable)
         return reply
 
     def _kept(self, origin: _Origin) -> _Connection | None:
-        idle = self._idle.setdefault(origin, [])
-        while idle:
-            connection = idle.pop()
-            # Readable while nothing was asked: the server has closed it.
-            if connection.sock and not wait_for_read(connection.sock, 0):
+        idle = self._idle.setdefault(origin, deque())
+        while True:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                return None
+            # Readable while nothing was asked: the server has closed it. After a while a
+            # firewall between may have forgotten it, which nobody would tell.
+            young = time.monotonic() - connection.kept_at < KEPT_SECONDS
+            if young and connection.sock and not wait_for_read(connection.sock, 0):
                 return connection
             connection.close()
-        return None
 
     def _keep(self, origin: _Origin, connection: _Connection, reusable: bool) -> None:
         idle = self._idle[origin]
         if reusable and len(idle) < self._pool_size:
+            connection.kept_at = time.monotonic()
             idle.append(connection)
         else:
             connection.close()
@@ -120,6 +129,7 @@ def _connect(origin: _Origin, timeout: float) -> _Connection:
             code="sas_unreachable",
             advice="Nothing was sent. Check stpurl, that the web server of SAS is running, and "
             "the firewall between; 'connector-proxy check' tries the connection.",
+            cause=getattr(error, "verify_message", "") or str(error),
         ) from None
     return connection
 
@@ -158,8 +168,14 @@ def _exchange(
 
 def _unknown(error: Exception, timeout: float) -> OutcomeUnknown:
     timed_out = isinstance(error, TimeoutError)
-    why = f"no whole answer in {timeout:g} s" if timed_out else "the connection was cut"
-    return OutcomeUnknown(f"The request was sent, but {why}.")
+    if timed_out:
+        why = f"no whole answer in {timeout:g} s"
+    elif isinstance(error, OSError | http.client.IncompleteRead | http.client.RemoteDisconnected):
+        why = "the connection was cut"
+    else:
+        why = "its answer is not understandable HTTP"
+    cause = f"{type(error).__name__}: {error}"
+    return OutcomeUnknown(f"The request was sent, but {why}.", cause=cause)
 
 
 class _TimedReader(io.RawIOBase):
@@ -207,6 +223,7 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held: list[bytes] = []
+        self.kept_at = 0.0
 
     def send(self, data: Any) -> None:
         self._held.append(data)

@@ -110,6 +110,7 @@ def test_check_tries_the_address_to_listen_on(conf: Path, emulator: Emulator) ->
     for host, port, words, code in (
         ("127.0.0.1", emulator.port, "WARN  address: 127.0.0.1", 0),
         ("192.0.2.1", 8100, "FAIL  address: 192.0.2.1", 1),
+        ("a..b", 8100, "FAIL  address: a..b", 1),
     ):
         text = f"class svcConfig:\n    host = {host!r}\n    port = {port}\n"
         (conf / "serviceConfig.py").write_text(text)

@@ -71,6 +71,24 @@ def test_what_others_say_is_shown_without_our_secrets_in_any_shape(
         assert secret not in shown
 
 
+def test_a_password_is_masked_as_our_own_request_writes_it(settings: Settings) -> None:
+    own = replace(settings, stpusername=Secret("bob"), stppassword=Secret('pässwort"&'))
+    for said in ('p&#228;sswort"&amp;', 'p\\u00e4sswort\\"&', "p%C3%A4sswort%22%26"):
+        assert logs.foreign(said, logs.secrets_of(own)) == "<masked>"
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_a_message_that_does_not_fit_its_arguments_stops_nothing(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.start(settings)
+    logging.getLogger("x").info("%d", "x")
+    logging.getLogger("x").warning("%d", "x")
+    logging.getLogger("x").info("good")
+    assert [one.split("] ")[1] for one in line(settings).splitlines()] == ["good"]
+    capsys.readouterr()
+
+
 @pytest.mark.usefixtures("logging_restored")
 def test_a_letter_that_no_file_can_hold_erases_no_line(settings: Settings) -> None:
     logs.start(settings)

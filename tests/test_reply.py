@@ -175,6 +175,18 @@ def test_a_download_that_failed_inside_the_stored_process_may_be_repeated() -> N
 
 def test_a_fault_below_value_is_the_own_business_of_the_stored_process() -> None:
     assert read(200, envelope("<Exception>just data</Exception>")).verdict is Verdict.DONE
+    report = "<report><Exception>none</Exception></report>"
+    assert read(200, report, raw=True).verdict is Verdict.DONE
+
+
+def test_output_that_is_broken_xml_is_not_taken_for_done() -> None:
+    error = "<stpResult><status>error</status></stpResult>"
+    for own, code in (
+        (error[:-5], "not_sasbiws"),
+        ("<!DOCTYPE x>" + error, "not_sasbiws"),
+        ('<?xml version="1.0" encoding="UTF-16"?>' + error, "stored_process_error"),
+    ):
+        assert read(200, envelope(f"<![CDATA[{own}]]>")).code == code
 
 
 @pytest.mark.parametrize("kind", ["text/html", "text/plain"])

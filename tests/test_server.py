@@ -39,6 +39,7 @@ def talk(service: Service, data: bytes) -> tuple[str, dict[str, Any]]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"Server:" not in head
     assert b"application/json" in head
+    assert b"x-request-id" in head.lower()
     return head.split(b"\r\n")[0].decode(), json.loads(body)
 
 

@@ -227,6 +227,7 @@ def test_an_unknown_environment_variable_is_an_error(conf: Path) -> None:
         ("class svcConfig:\nport = 1", "line 2: this is not Python"),
         ("class svcConfig:\n    a, port = 1, 2\n", "line 2: only lines such as"),
         ("\0", "this is not Python"),
+        ("class svcConfig:\n    port = 1\n    port = 2\n", "line 3: 'port' stands twice"),
         ("class svcConfig:\n    host = port = '1'\n", "line 2: only lines such as"),
         ("class svcConfig:\n    port = {[]: 1}\n", "line 2: port must be a plain value"),
         ("class svcConfig:\n    port = 0x" + "f" * 5000 + "\n", "line 2: port must be a plain value"),

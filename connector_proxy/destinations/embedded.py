@@ -43,7 +43,9 @@ def run(document: bytes, settings: Settings) -> bytes:
     row = _row(document)
     try:
         settings.outputfolder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=settings.outputfolder) as part:
+        with tempfile.TemporaryDirectory(
+            prefix=".part-", dir=settings.outputfolder, ignore_cleanup_errors=True
+        ) as part:
             whole = Path(part) / "dataset"
             columns, rows = _collect(row, Path(part), whole, settings)
             name = _dataset_name(row, document)

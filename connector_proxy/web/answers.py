@@ -129,6 +129,7 @@ def _of_error(error: ConnectorProxyError) -> Response:
 
 def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
+    _log.info("rejected status=%d method=%s", status, request.method[:20])
     response = _json(status, http_error(status, g.request_id))
     response.headers.update(_kept_headers(error))
     return response

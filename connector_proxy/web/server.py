@@ -35,10 +35,16 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         error = self.request.error
-        body = json.dumps(http_error(error.code, uuid.uuid4().hex)).encode()
+        request_id = uuid.uuid4().hex
+        _log.info("rejected request=%s status=%d by the server", request_id, error.code)
+        body = json.dumps(http_error(error.code, request_id)).encode()
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", "application/json"))
-        self.response_headers.append(("Content-Length", str(len(body))))
+        self.response_headers += [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(body))),
+            ("X-Request-ID", request_id),
+            ("Cache-Control", "no-store"),
+        ]
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
