@@ -231,6 +231,7 @@ def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--acceptable-syscc",
             default="0",
+            callback=_numbers,
             help="SYSCC values that are no fault, separated by commas [default: 0].",
         ),
         click.option("--user", default="", help="Ask for Basic authentication as this user."),

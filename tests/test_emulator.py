@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import requests
+from click.testing import CliRunner
 from lxml import etree
 
+from connector_proxy.cli import cli
 from connector_proxy.emulator import FAILURES, Behaviour, Emulator, Ran
 from connector_proxy.records import Stream
 from connector_proxy.stream import build_request
@@ -199,6 +201,25 @@ def test_the_command_listens_and_lists_its_switches(
         check=True,
     ).stdout
     assert all(name in help_text for name in FAILURES)
+
+
+def test_the_command_runs_the_embedded_stored_process(
+    conf: Path, serving_command: Callable[..., Any]
+) -> None:
+    _, line = serving_command("emulate-sas", "--conf", str(conf), "--port", "0")
+    url = line.removeprefix("stpurl = ").strip().replace("{{stpName}}", "A")
+    response = requests.post(url, data=request(), timeout=5)
+    assert response.status_code == 200
+    assert etree.fromstring(response.content).findtext(".//rows") == "1"
+    assert len(list((conf.parent / "output").glob("*.csv"))) == 1
+
+
+def test_the_command_refuses_a_syscc_that_is_no_number(conf: Path) -> None:
+    result = CliRunner().invoke(
+        cli, ["emulate-sas", "--conf", str(conf), "--acceptable-syscc", "0,x"]
+    )
+    assert result.exit_code == 2
+    assert "write numbers, separated by commas" in result.output
 
 
 @pytest.fixture

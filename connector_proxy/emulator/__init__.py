@@ -19,6 +19,7 @@ stored process with odd characters, and everything about non-XML output inside t
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from dataclasses import replace
 from http.server import ThreadingHTTPServer
@@ -132,4 +133,6 @@ class _Server(ThreadingHTTPServer):
             super().server_activate()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no fault of the emulator."""
+        """A client that went away is no fault of the emulator; everything else is shown."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
