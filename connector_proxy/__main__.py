@@ -2,4 +2,5 @@
 
 from connector_proxy.cli import main
 
-main()
+if __name__ == "__main__":  # the working process imports this module, too
+    main()

@@ -1,102 +1,225 @@
-"""Accept a webhook, and carry a delivery out: two steps that know nothing of each other."""
+"""The working side of the queue: what comes out of it becomes attempts.
+
+DBOS Transact hands out each turn once, keeps what is in hand, plans later turns and resumes
+after a crash. A turn is one workflow without steps: the mark that an attempt began and the
+record of its end are our own transactions, and tell a turn that is run again what happened.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from connector_proxy import logs, stream
-from connector_proxy.destinations import Destinations
-from connector_proxy.errors import OutcomeUnknown, Refused, Unavailable
-from connector_proxy.intake import read_webhook
+import sqlalchemy as sa
+from dbos import DBOS, DBOSPortableJSONSerializer
+
+from connector_proxy import dbosqueue, logs
+from connector_proxy.carrier import Carried, Carrier
+from connector_proxy.commits import Commits
+from connector_proxy.database import Database
+from connector_proxy.dbosqueue import Queue
+from connector_proxy.deliveries import Deliveries
+from connector_proxy.errors import QueueUnavailable
+from connector_proxy.ledger import Begun, Ledger
 from connector_proxy.records import Delivery, Outcome, Verdict
+from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
 
 _log = logging.getLogger(__name__)
+_MINUTE = 60.0
+_PRUNE_EVERY = 60
+_RECORD_RETRY_SECONDS = 2.0
+
+Write = Callable[[sa.Connection], Any]
 
 
 class Engine:
-    """The work of the service. Safe to use from many threads at once."""
+    """Carries deliveries out in threads of this process. One a process: DBOS knows only one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, carrier: Carrier | None = None) -> None:
         self._settings = settings
-        self._destinations = Destinations(settings)
+        self._database = Database(settings)
+        self._queue = Queue(self._database.engine, settings)
+        self._ledger = Ledger(settings, self._queue)
+        self._carrier = carrier or Carrier(settings)
+        self._commits: Commits[Write, Any] = Commits(self._database, _each)
+        self._room = threading.BoundedSemaphore(settings.instanceconcurrency)
+        self._stopping = threading.Event()
+        self._in_hand = 0
+        self._counting = threading.Lock()
+        self._timer = threading.Thread(target=self._pass_time, name="minutes", daemon=True)
 
-    def accept(self, raw: bytes, query: Mapping[str, str], request_id: str) -> Delivery:
-        """Check the body of a webhook and give it an id.
-
-        Raises ``NotJson`` or ``Unprocessable``; nothing has happened then.
-        """
-        webhook = read_webhook(
-            raw,
-            query=query,
-            default_stp=self._settings.defaultstp,
-            allowed_stps=self._settings.allowedstps,
+    def start(self) -> None:
+        """Resume what this instance had in hand, and take what waits in the queue."""
+        DBOS(
+            config={
+                "name": dbosqueue.APPLICATION,
+                "system_database_engine": self._database.engine,
+                "application_version": dbosqueue.VERSION,
+                "executor_id": self._settings.instance,
+                "serializer": DBOSPortableJSONSerializer(),
+                "run_migrations": False,
+                "log_level": "WARNING",
+            }
         )
-        return Delivery(uuid.uuid4().hex, request_id, datetime.now(UTC), webhook)
 
-    def carry_out(self, delivery: Delivery) -> Outcome:
-        """Make one attempt: write the stream, hand it to its destination, say how it ended."""
-        webhook = delivery.webhook
-        settings = self._settings.for_stp(webhook.stp_name)
-        destination = self._destinations.of(settings)
-        document = stream.encode(webhook.payload, webhook.stp_name)
-        for renaming in document.renamings:
-            _log.debug("renamed %s to %s", renaming.path, renaming.name)
-        if document.blanked:
-            _log.warning("%d characters that XML forbids became blanks", document.blanked)
-        started = time.monotonic()
+        @DBOS.workflow(name=dbosqueue.WORKFLOW, max_recovery_attempts=None)
+        def attempt(delivery_id: str, turn: int) -> None:
+            self._turn(delivery_id, turn)
+
+        self._queue.register()
+        DBOS.launch()
+        its_log = logging.getLogger("dbos")  # has set up a console of its own
+        its_log.handlers.clear()
+        its_log.propagate = True
+        self._timer.start()
+
+    def stop(self) -> bool:
+        """Take nothing more from the queue, give attempts in hand ``drainseconds``, and end;
+        returns whether all have ended. The others are looked at when this instance starts
+        again."""
+        self._stopping.set()
+        patience = math.ceil(self._settings.drainseconds) if self._in_hand else 0
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
+        self._timer.join()
+        if self._in_hand:
+            _log.warning("ended with %d attempts unfinished", self._in_hand)
+            return False
+        self._commits.close()
+        self._carrier.close()
+        self._database.close()
+        return True
+
+    # -- one turn ------------------------------------------------------------------------
+
+    def _turn(self, delivery_id: str, turn: int) -> None:
+        with self._counting:
+            self._in_hand += 1
         try:
-            outcome = destination.deliver(webhook.stp_name, document, settings)
-        except (Refused, Unavailable, OutcomeUnknown) as error:
-            outcome = _outcome(error)
-        milliseconds = (time.monotonic() - started) * 1000
-        _log_attempt(delivery, destination.name, outcome, milliseconds, settings)
-        return outcome
+            with self._room:
+                self._attempt(delivery_id, turn)
+        except Exception:  # a fault of ours: DBOS would end the turn, and nobody would know
+            _log.exception("a delivery could not be carried out and is held")
+            self._written(
+                lambda connection: self._ledger.hold(connection, delivery_id, turn, _now())
+            )
+        finally:
+            with self._counting:
+                self._in_hand -= 1
 
-    def close(self) -> None:
-        """Close the connections; no attempt may be running."""
-        self._destinations.close()
+    def _attempt(self, delivery_id: str, turn: int) -> None:
+        logs.delivery_id.set(delivery_id)
+        if self._stopping.is_set():
+            self._written(
+                lambda connection: self._ledger.put_back(connection, delivery_id, turn, _now())
+            )
+            return
+        run = uuid.uuid4().hex
+        begun = self._written(
+            lambda connection: self._ledger.begin(connection, delivery_id, turn, run, _now())
+        )
+        if begun is None:
+            return
+        logs.request_id.set(begun.delivery.request_id)
+        carried = _interrupted() if begun.interrupted else self._carry_out(begun)
+        stp_name = begun.delivery.stp_name
+        cause = self._cause(carried.outcome, stp_name)
+        following = self._written(
+            lambda connection: self._ledger.finish(
+                connection,
+                begun,
+                carried.outcome,
+                _now(),
+                destination=carried.destination,
+                milliseconds=carried.milliseconds,
+                cause=cause,
+                repeat_unknown=self._carrier.repeats_unknown(stp_name),
+            )
+        )
+        _log_attempt(begun, carried, cause, following)
+
+    def _carry_out(self, begun: Begun) -> Carried:
+        return self._carrier.carry_out(begun.delivery.stp_name, begun.body)
+
+    def _written(self, write: Write) -> Any:
+        """The result of a write that must not be lost: repeated until the database takes it."""
+        while True:
+            try:
+                return self._commits.run(write)
+            except QueueUnavailable as error:
+                _log.error("the database does not take a record, trying on: %s", error)
+                time.sleep(_RECORD_RETRY_SECONDS)
+
+    def _cause(self, outcome: Outcome, stp_name: str) -> str:
+        if not outcome.cause:
+            return ""
+        return logs.foreign(outcome.cause, logs.secrets_of(self._settings.for_stp(stp_name)))
+
+    # -- time ----------------------------------------------------------------------------
+
+    def _pass_time(self) -> None:
+        """Once a minute what is due; once an hour the old is removed."""
+        administration = Deliveries(self._settings, self._database, self._queue, self._ledger)
+        minutes = 0
+        while not self._stopping.wait(_MINUTE):
+            try:
+                with self._database.write() as connection:
+                    going_on = self._ledger.pass_time(connection, _now())
+                if going_on:
+                    _log.info("%d deliveries go on after a pause", len(going_on))
+                if minutes % _PRUNE_EVERY == 0:
+                    administration.prune(_now())
+            except QueueUnavailable as error:
+                _log.error("the minute's work is put off: %s", error)
+            minutes += 1
 
 
-def _outcome(error: Refused | Unavailable | OutcomeUnknown) -> Outcome:
-    verdicts = {Refused: Verdict.REFUSED, Unavailable: Verdict.RETRY}
-    return Outcome(
-        verdicts.get(type(error), Verdict.UNKNOWN),
-        error.code,
-        str(error),
-        error.advice,
-        cause=error.cause,
-        retry_after=getattr(error, "retry_after", None),
+def _each(connection: sa.Connection, writes: Sequence[Write]) -> list[Any]:
+    return [write(connection) for write in writes]
+
+
+def _interrupted() -> Carried:
+    outcome = Outcome(
+        Verdict.UNKNOWN,
+        "outcome_unknown",
+        "The service ended while the stored process was called; nobody can tell whether it ran.",
+        "Look at its log and its dataset, then resolve the delivery or replay it.",
     )
+    return Carried(outcome, "", 0)
 
 
-def _log_attempt(
-    delivery: Delivery,
-    destination: str,
-    outcome: Outcome,
-    milliseconds: float,
-    settings: Settings,
-) -> None:
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _log_attempt(begun: Begun, carried: Carried, cause: str, following: Next | None) -> None:
     """One line with everything on it, as JSON; ``status`` is the HTTP status of the SAS server,
-    ``cause`` what it or the network said."""
-    webhook = delivery.webhook
+    ``cause`` what it or the network said, ``state`` what became of the delivery."""
+    delivery: Delivery = begun.delivery
+    outcome = carried.outcome
+    at = following.at if following else None
     facts: dict[str, object] = {
-        "stp": webhook.stp_name,
-        "task": logs.shorten(webhook.task_name),
-        "occurrence": logs.shorten(webhook.occurrence_id),
-        "destination": destination,
+        "stp": delivery.stp_name,
+        "task": logs.shorten(delivery.task_name),
+        "occurrence": logs.shorten(delivery.occurrence_id),
+        "attempt": begun.number,
+        "destination": carried.destination or None,
         "verdict": str(outcome.verdict),
+        "state": str(following.state) if following else "taken over elsewhere",
+        "next": at.isoformat(timespec="seconds") if at else None,
         "code": outcome.code,
         "status": outcome.status or None,
-        "ms": round(milliseconds),
+        "ms": carried.milliseconds,
         "result": dict(outcome.result) or None,
         "message": outcome.message or None,
-        "cause": logs.foreign(outcome.cause, logs.secrets_of(settings)) if outcome.cause else None,
+        "cause": cause or None,
     }
     level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
     _log.log(level, "attempt %s", json.dumps({k: v for k, v in facts.items() if v is not None}))

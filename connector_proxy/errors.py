@@ -95,6 +95,34 @@ class Unavailable(ConnectorProxyError):
         self.retry_after = retry_after
 
 
+class QueueUnavailable(ConnectorProxyError):
+    """A webhook cannot be kept, or the deliveries cannot be read (503); nothing was accepted.
+
+    ``retry_after`` is in seconds.
+    """
+
+    code = "queue_unavailable"
+    status = 503
+    advice = "Nothing was accepted; send it again later."
+    retry_after = 30
+
+
+class NotPossible(ConnectorProxyError):
+    """What an administrator asked for does not fit the state of the delivery (409)."""
+
+    code = "not_possible"
+    status = 409
+    advice = "Look at the delivery: connector-proxy deliveries show ID."
+
+
+class NoSuchDelivery(ConnectorProxyError):
+    """There is no delivery of this id (404)."""
+
+    code = "no_such_delivery"
+    status = 404
+    advice = "Finished deliveries are kept for keepdays; connector-proxy deliveries list shows them."
+
+
 class OutcomeUnknown(ConnectorProxyError):
     """The request was sent and no verdict came back: it may or may not have run (504)."""
 

@@ -6,11 +6,14 @@ the general access point sends ``text/plain`` unless somebody set a header on th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any, NoReturn
 
+from connector_proxy import presigned
 from connector_proxy.errors import Detail, NotJson, Unprocessable
 from connector_proxy.records import Kind, Number, Payload, Webhook
 
@@ -53,7 +56,30 @@ def read_webhook(
         if kind is Kind.BULK
         else _text_at(payload, "guid"),
         tracking_code=_text_at(payload, "contactResponse", "responseTrackingCode"),
+        deadline=_deadline(payload) if kind is Kind.BULK else None,
     )
+
+
+def identity(webhook: Webhook, raw: bytes, how: str) -> str:
+    """What makes two webhooks the same delivery, as a digest in hexadecimal.
+
+    ``how`` is the setting of that name: ``occurrence`` takes ``task.occurrenceId`` or ``guid``
+    with the stored process (the body where there is none), ``body`` the bytes of the body with
+    the stored process. The name of the stored process counts without regard to case.
+    """
+    stp = webhook.stp_name.lower()
+    known = webhook.occurrence_id if how == "occurrence" else ""
+    parts = (webhook.kind, known.encode(), b"") if known else ("body", b"", raw)
+    digest = hashlib.sha256()
+    for part in (parts[0].encode(), stp.encode(), *parts[1:]):
+        digest.update(b"%d:%s" % (len(part), part))
+    return digest.hexdigest()
+
+
+def _deadline(payload: Payload) -> datetime | None:
+    """When the first of the two presigned URLs stops working."""
+    known = (presigned.expires_at(_text_at(payload, "presignedUrls", name)) for name in _URLS)
+    return min((moment for moment in known if moment), default=None)
 
 
 def parse(raw: bytes) -> Payload:

@@ -16,9 +16,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from html import escape
 from logging.handlers import RotatingFileHandler
-from urllib.parse import quote
+from multiprocessing.connection import Connection
+from urllib.parse import quote, unquote, urlsplit
 
 from connector_proxy.settings import Settings
 
@@ -133,9 +135,17 @@ class _Batches(logging.Handler):
             records, self._records[:count] = self._records[:count], []
             lines = [line for line in map(self._line, records) if line]
             if lines:
-                batch = logging.makeLogRecord({"msg": "\n".join(lines)})
-                for target in self._targets:
-                    target.handle(batch)
+                self._hand_on("\n".join(lines))
+
+    def write(self, lines: str) -> None:
+        """Write lines that were formatted elsewhere."""
+        with self._writing:
+            self._hand_on(lines)
+
+    def _hand_on(self, lines: str) -> None:
+        batch = logging.makeLogRecord({"msg": lines})
+        for target in self._targets:
+            target.handle(batch)
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
@@ -165,6 +175,33 @@ def start(settings: Settings) -> None:
                 path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace"
             )
         )
+    _install(settings, targets)
+
+
+def start_remote(settings: Settings, pipe: Connection) -> None:
+    """Send the log of this process through ``pipe`` to the one that owns the file, which hands
+    what it receives to ``pass_on``."""
+    _install(settings, [_Pipe(pipe)])
+
+
+def pass_on(lines: str) -> None:
+    """Write lines that another process formatted and masked."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Batches):
+            handler.write(lines)
+
+
+class _Pipe(logging.Handler):
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # nobody reads any more: the other process is gone
+            self._pipe.send(record.getMessage())
+
+
+def _install(settings: Settings, targets: Iterable[logging.Handler]) -> None:
     # Facts that no line shows; the logging how-to names these switches for speed.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
@@ -172,7 +209,7 @@ def start(settings: Settings) -> None:
     handler.setFormatter(_Line(secrets_of(settings)))
     logging.basicConfig(level=settings.loglevel, handlers=[handler], force=True)
     # Their debug lines hold whole addresses, and nothing that the attempt's own line does not.
-    for chatty in ("urllib3", "requests", "werkzeug"):
+    for chatty in ("urllib3", "requests", "werkzeug", "dbos", "sqlalchemy", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -187,6 +224,10 @@ def secrets_of(settings: Settings) -> list[str]:
             shapes[base64.b64encode(pair.encode()).decode()] = None
             for shape in _shapes(password):
                 shapes |= {shape: None, " ".join(shape.split()): None}
+    if settings.queueurl:
+        shapes[settings.queueurl.reveal()] = None
+        password = unquote(urlsplit(settings.queueurl.reveal()).password or "")
+        shapes |= dict.fromkeys(_shapes(password) if password else ())
     return sorted(shapes, key=len, reverse=True)
 
 

@@ -32,13 +32,33 @@ class Verdict(StrEnum):
     RETRY = "retry"
     REFUSED = "refused"
     UNKNOWN = "unknown"
+    EXPIRED = "expired"
+
+
+class State(StrEnum):
+    """Where a delivery stands. ``held``: nobody can tell whether it ran, somebody decides."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    HELD = "held"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+OPEN = frozenset({State.WAITING, State.RUNNING})
+"""States that the service itself will lead to an end."""
+FAILED = frozenset({State.REFUSED, State.EXPIRED})
+"""Ends after which the same webhook begins a new round."""
 
 
 @dataclass(frozen=True)
 class Webhook:
     """What a request body says, checked. ``task_name``, ``occurrence_id`` and
     ``tracking_code`` are empty when the payload does not tell; ``occurrence_id`` is
-    ``task.occurrenceId`` of a bulk task and ``guid`` of an event."""
+    ``task.occurrenceId`` of a bulk task and ``guid`` of an event. ``deadline``: when the first
+    of its presigned URLs stops working, in UTC, or None."""
 
     kind: Kind
     stp_name: str
@@ -46,16 +66,63 @@ class Webhook:
     task_name: str = ""
     occurrence_id: str = ""
     tracking_code: str = ""
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try to carry a delivery out; times in UTC.
+
+    ``number`` counts from 1 over all rounds. Until it has ended, ``ended_at`` is None and
+    ``verdict`` too; ``next_at`` is when another attempt was planned for.
+    """
+
+    number: int
+    instance: str
+    started_at: datetime
+    ended_at: datetime | None = None
+    destination: str = ""
+    verdict: Verdict | None = None
+    code: str = ""
+    status: int = 0
+    milliseconds: int = 0
+    message: str = ""
+    advice: str = ""
+    cause: str = ""
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One accepted webhook, from arrival to its end. ``accepted_at`` is in UTC."""
+    """One accepted webhook as the ledger knows it, without its payload; times in UTC.
+
+    ``code``, ``message``, ``advice`` and ``result`` are those of the last attempt of this round.
+    ``paused``: it waits because its stored process is paused. ``attempts`` are given where a
+    single delivery is looked at, else only counted. ``note`` is what an administrator wrote.
+    """
 
     delivery_id: str
     request_id: str
+    kind: Kind
+    stp_name: str
+    task_name: str
+    occurrence_id: str
+    tracking_code: str
+    state: State
+    round: int
     accepted_at: datetime
-    webhook: Webhook
+    changed_at: datetime
+    attempt_count: int
+    next_attempt_at: datetime | None = None
+    deadline: datetime | None = None
+    paused: bool = False
+    verdict: Verdict | None = None
+    code: str = ""
+    message: str = ""
+    advice: str = ""
+    note: str = ""
+    result: Mapping[str, str | int] = field(default_factory=dict)
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from connector_proxy import conffiles, values
 from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
+from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.values import EMBEDDED, HostPattern, Secret
 
 SERVICE_INI = "serviceConfig.ini"
@@ -54,6 +55,20 @@ class Settings:
     outputfolder: Path
     maxrequestbytes: int
     threads: int
+    datafolder: Path
+    queueurl: Secret
+    instance: str
+    waitseconds: float
+    identity: str
+    retryschedule: Pauses
+    onunknown: str
+    concurrency: int
+    instanceconcurrency: int
+    ratelimit: Rate | None
+    maxwaiting: int
+    drainseconds: float
+    keepdays: int
+    keeppayloaddays: int
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
@@ -113,6 +128,37 @@ KEYS = (
         "Largest request body in bytes."),
     Key("threads", SERVICE_INI, values.whole(1, 1000), "64", False,
         "Requests handled at the same time."),
+    Key("datafolder", SERVICE_INI, values.folder, ".\\data\\", False,
+        "Folder of the deliveries (deliveries.sqlite) and of the instance's lock."),
+    Key("instance", SERVICE_INI, values.instance, "", False,
+        "Name of this instance, stable over restarts; empty: the name of the machine."),
+    Key("waitseconds", SERVICE_INI, values.number(0, 300), "10", True,
+        "Seconds that a webhook waits for the first attempt before it is answered with 202; "
+        "0: never wait."),
+    Key("identity", SERVICE_INI, values.word("occurrence", "body"), "occurrence", True,
+        "What makes two webhooks the same delivery: occurrence (of the task or event), or body."),
+    Key("retryschedule", SERVICE_INI, values.pauses, "5s 1m 5m 30m 2h", True,
+        "Pauses before the second, third ... attempt; empty: one attempt only."),
+    Key("onunknown", SERVICE_INI, values.word("hold", "repeat"), "hold", True,
+        "When nobody can tell whether it ran: hold it for a decision, or repeat it."),
+    Key("concurrency", SERVICE_INI, values.whole(1, 1000), "2", True,
+        "Attempts of one stored process at the same time, in each instance."),
+    Key("instanceconcurrency", SERVICE_INI, values.whole(1, 1000), "8", False,
+        "Attempts of all stored processes at the same time, in this instance."),
+    Key("ratelimit", SERVICE_INI, values.rate, "", True,
+        "Attempts of one stored process started at most, over all instances: 2/s, 10/m, 100/h; "
+        "empty: no limit."),
+    Key("maxwaiting", SERVICE_INI, values.whole(1, 10_000_000), "10000", False,
+        "Deliveries that may wait before further webhooks are answered with 503."),
+    Key("drainseconds", SERVICE_INI, values.number(0, 3600), "30", False,
+        "Seconds that attempts in hand get when the service is told to end."),
+    Key("keepdays", SERVICE_INI, values.whole(1, 36500), "30", False,
+        "Days that finished deliveries are kept."),
+    Key("keeppayloaddays", SERVICE_INI, values.whole(0, 36500), "7", False,
+        "Days that the payload of a finished delivery is kept."),
+    Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
+        "postgresql+psycopg://user:password@host:5432/database, where several instances share "
+        "the work; empty: a file in datafolder."),
     Key("stpusername", CREDENTIALS_INI, values.secret, "", True,
         "User for the stored processes; empty: none is sent."),
     Key("stppassword", CREDENTIALS_INI, values.secret, "", True,
@@ -125,7 +171,7 @@ KEYS = (
         "True: loglevel is DEBUG."),
 )  # fmt: skip
 _BY_NAME = {key.name: key for key in KEYS}
-_SECRETS = tuple(key.name for key in KEYS if key.parse is values.secret)
+_SECRETS = tuple(key.name for key in KEYS if key.file == CREDENTIALS_INI)
 
 
 def default_conf() -> Path:
@@ -235,6 +281,6 @@ def _value(name: str, entry: Entry, home: Path) -> Any:
 
 def shown(value: Any) -> str:
     """One value as text for people; a secret stays one."""
-    if isinstance(value, tuple):
+    if type(value) is tuple:
         return ", ".join(str(item) for item in value)
     return "" if value is None else str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import platform
 import re
 import ssl
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from connector_proxy import schedule
 from connector_proxy.intake import stp_name_issue
 from connector_proxy.stream import PLACEHOLDER
 
@@ -42,6 +44,19 @@ class Secret:
 
     def __repr__(self) -> str:
         return "<secret>" if self._text else "<none>"
+
+
+class QueueUrl(Secret):
+    """The address of a database; it prints without the password in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self:
+            return ""
+        parts = urlsplit(self.reveal())
+        place = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://<secret>@{place}{parts.path}"
 
 
 @dataclass(frozen=True)
@@ -255,3 +270,46 @@ def secret(text: str, home: Path) -> Secret:
     except UnicodeEncodeError:
         raise ValueError("it holds bytes that are not UTF-8") from None
     return Secret(text)
+
+
+def pauses(text: str, home: Path) -> schedule.Pauses:
+    """The pauses of a retry schedule in seconds; empty: one attempt only."""
+    return schedule.parse_pauses(text)
+
+
+def rate(text: str, home: Path) -> schedule.Rate | None:
+    """So many in so many seconds, or None."""
+    return schedule.parse_rate(text)
+
+
+def word(*words: str) -> Callable[[str, Path], str]:
+    """A parser for one of ``words``."""
+
+    def parse(text: str, home: Path) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"write {' or '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def instance(text: str, home: Path) -> str:
+    """The name of this instance; empty: that of the machine."""
+    name = text or platform.node() or "localhost"
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", name):
+        raise ValueError("write a name of letters, digits and . _ - (63 at most)")
+    return name.lower()
+
+
+def queue_url(text: str, home: Path) -> QueueUrl:
+    """The address of a PostgreSQL database; empty: the SQLite file in ``datafolder``."""
+    example = "postgresql+psycopg://user:password@host:5432/database"
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("postgresql", "postgresql+psycopg") and parts.path.strip("/")
+        good = good and parts.port != 0
+    except ValueError:
+        good = False
+    if text and not good:
+        raise ValueError(f"write {example}, or nothing for a file; %-escape odd characters")
+    return QueueUrl(text and "postgresql+psycopg://" + text.split("://", 1)[1])

@@ -13,11 +13,13 @@ from connector_proxy.settings import Settings
 class Destination(Protocol):
     """Carries one stream out.
 
-    ``name`` is the word for logs. ``deliver`` returns what the stored process said, or raises
+    ``name`` is the word for logs; ``repeatable`` says that the same delivery twice does no harm,
+    since the second result replaces the first. ``deliver`` returns what the stored process said, or raises
     ``Refused``, ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
     """
 
     name: str
+    repeatable: bool
 
     def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome: ...
 
@@ -28,7 +30,7 @@ class Destinations:
     """Every kind of destination once, for the life of the process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._sas = Sas(pool_size=settings.threads)
+        self._sas = Sas(pool_size=settings.instanceconcurrency)
         self._embedded = Embedded()
 
     def of(self, settings: Settings) -> Destination:

@@ -25,6 +25,7 @@ class Embedded:
     """Downloads the two files of a bulk stream, or keeps the row of a triggered one."""
 
     name = "embedded"
+    repeatable = True
 
     def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome:
         """Run the embedded stored process; see ``Destination``."""

@@ -13,6 +13,7 @@ class Sas:
     """Sends the stream with one POST and reads the reply."""
 
     name = "sas"
+    repeatable = False
 
     def __init__(self, pool_size: int) -> None:
         self._caller = Caller(pool_size)

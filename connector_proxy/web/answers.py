@@ -16,12 +16,24 @@ from datetime import UTC, datetime
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from connector_proxy import logs
-from connector_proxy.errors import ConnectorProxyError, Detail
-from connector_proxy.records import Delivery, Outcome, Verdict
+from connector_proxy import asjson, logs
+from connector_proxy.errors import ConnectorProxyError, Detail, QueueUnavailable
+from connector_proxy.ledger import Accepted
+from connector_proxy.records import OPEN, Delivery, State
 
-_STATUS = {Verdict.DONE: 200, Verdict.REFUSED: 502, Verdict.RETRY: 503, Verdict.UNKNOWN: 504}
-_RETRY_AFTER = 60
+_STATUS = {
+    State.DONE: 200,
+    State.WAITING: 202,
+    State.RUNNING: 202,
+    State.REFUSED: 502,
+    State.EXPIRED: 502,
+    State.CANCELLED: 502,
+    State.HELD: 504,
+}
+_CANCELLED = (
+    "An administrator cancelled this delivery.",
+    "Run the task again in CI 360, or let the delivery be replayed.",
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
 _log = logging.getLogger(__name__)
 
@@ -61,33 +73,62 @@ def _end(response: Response) -> Response:
     return response
 
 
-def of_outcome(delivery: Delivery, outcome: Outcome) -> Response:
-    """The answer to a webhook that was carried out, or was not."""
-    status = _STATUS[outcome.verdict]
-    if status == 200:
-        return _json(
-            200,
-            {
-                "status": "done",
-                "deliveryId": delivery.delivery_id,
-                "requestId": delivery.request_id,
-                "stpName": delivery.webhook.stp_name,
-                "result": dict(outcome.result),
-            },
-        )
-    response = _json(
-        status,
-        error_body(
-            outcome.code,
-            outcome.message,
-            outcome.advice,
-            delivery.request_id,
+def of_accepted(accepted: Accepted) -> Response:
+    """The answer to a webhook that is kept and will be carried out."""
+    body = {
+        "status": "accepted",
+        "deliveryId": accepted.delivery_id,
+        "requestId": g.request_id,
+        "stpName": accepted.stp_name,
+        "statusUrl": f"/deliveries/{accepted.delivery_id}",
+    }
+    return _json(202, body)
+
+
+def of_delivery(delivery: Delivery, **more: object) -> Response:
+    """The answer to a webhook whose delivery has had its first attempt."""
+    status = _STATUS[delivery.state]
+    body: dict[str, object]
+    if status < 300:
+        body = {
+            "status": "done" if status == 200 else "accepted",
+            "deliveryId": delivery.delivery_id,
+            "requestId": g.request_id,
+            "stpName": delivery.stp_name,
+        }
+        if status == 200:
+            body["result"] = dict(delivery.result)
+        else:
+            body["statusUrl"] = f"/deliveries/{delivery.delivery_id}"
+    else:
+        body = error_body(
+            "cancelled" if delivery.state is State.CANCELLED else delivery.code,
+            _CANCELLED[0] if delivery.state is State.CANCELLED else delivery.message,
+            _CANCELLED[1] if delivery.state is State.CANCELLED else delivery.advice,
+            g.request_id,
             delivery_id=delivery.delivery_id,
-        ),
-    )
-    if status == 503:
-        response.headers["Retry-After"] = str(outcome.retry_after or _RETRY_AFTER)
-    return response
+        )
+    return _json(status, {**body, **more})
+
+
+def of_duplicate(delivery: Delivery) -> Response:
+    """The answer to a webhook that was accepted before: nothing is carried out twice."""
+    if delivery.state in OPEN or delivery.state is State.DONE:
+        body = {
+            "status": delivery.state,
+            "deliveryId": delivery.delivery_id,
+            "requestId": g.request_id,
+            "stpName": delivery.stp_name,
+            "statusUrl": f"/deliveries/{delivery.delivery_id}",
+            "duplicate": True,
+        }
+        return _json(200, body)
+    return of_delivery(delivery, duplicate=True)
+
+
+def of_record(delivery: Delivery) -> Response:
+    """The record of a delivery with its attempts."""
+    return _json(200, asjson.delivery(delivery, with_attempts=True))
 
 
 def error_body(
@@ -124,7 +165,10 @@ def _of_error(error: ConnectorProxyError) -> Response:
         'rejected status=%d code=%s message="%s %s"', error.status, error.code, error, details
     )
     body = error_body(error.code, str(error), error.advice, g.request_id, details=error.details)
-    return _json(error.status, body)
+    response = _json(error.status, body)
+    if isinstance(error, QueueUnavailable):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _of_http(error: HTTPException) -> Response:

@@ -1,20 +1,29 @@
-"""The webhook that a connector of CI 360 calls through the general access point."""
+"""The webhook that a connector of CI 360 calls through the general access point, and the address
+where a delivery can be looked at."""
 
 from __future__ import annotations
 
 from flask import Flask, Response, g, request
 
 from connector_proxy import logs
-from connector_proxy.engine import Engine
+from connector_proxy.acceptor import Acceptor
+from connector_proxy.deliveries import Deliveries
 from connector_proxy.web import answers
 
 
-def install(app: Flask, engine: Engine) -> None:
-    """Add ``POST /ExecuteSTP`` to ``app``: accept the delivery, carry it out, say how it ended."""
+def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
+    """Add ``POST /ExecuteSTP`` and ``GET /deliveries/<id>`` to ``app``."""
 
     @app.post("/ExecuteSTP")
     def execute_stp() -> Response:
         query = request.args if request.query_string else {}
-        delivery = engine.accept(request.get_data(), query, g.request_id)
-        logs.delivery_id.set(delivery.delivery_id)
-        return answers.of_outcome(delivery, engine.carry_out(delivery))
+        accepted = acceptor.accept(request.get_data(), query, g.request_id)
+        logs.delivery_id.set(accepted.delivery_id)
+        if accepted.duplicate:
+            return answers.of_duplicate(deliveries.show(accepted.delivery_id))
+        delivery = acceptor.first_verdict(accepted)
+        return answers.of_delivery(delivery) if delivery else answers.of_accepted(accepted)
+
+    @app.get("/deliveries/<delivery_id>")
+    def delivery(delivery_id: str) -> Response:
+        return answers.of_record(deliveries.show(delivery_id))

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
@@ -23,9 +24,7 @@ from waitress.task import ErrorTask
 from connector_proxy.settings import Settings
 from connector_proxy.web.answers import http_error
 
-DRAIN_SECONDS = 30
-"""How long requests in flight may go on after the service was told to end."""
-
+_FLUSH_SECONDS = 5
 _LOOP_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
@@ -111,9 +110,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class Server:
-    """Serves ``app`` from a bound port until ``stop`` is called."""
+    """Serves ``app`` from a bound port until ``stop`` is called and ``wind_up``, which is then
+    called once, has returned."""
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
+    def __init__(self, app: Flask, settings: Settings, wind_up: Callable[[], None]) -> None:
+        self._wind_up = wind_up
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
         self._threads = _Threads(settings.threads)
@@ -140,25 +141,28 @@ class Server:
         return int(self._listeners[0].effective_port)
 
     def run(self) -> None:
-        """Serve; returns when ``stop`` was called and the requests in flight have ended."""
+        """Serve; returns after ``stop``. Requests are still answered while things are wound up:
+        the application says 503 then."""
         while not self._stopping.is_set():
+            self._loop()
+        winding_up = threading.Thread(target=self._wind_up, name="winding up")
+        winding_up.start()
+        while winding_up.is_alive():
             self._loop()
         for listener in self._listeners:
             listener.accepting = False
             listener.del_channel()
             listener.socket.close()
-        give_up = time.monotonic() + DRAIN_SECONDS
+        give_up = time.monotonic() + _FLUSH_SECONDS
         while self._busy() and time.monotonic() < give_up:
             self._loop()
-        if self._busy():
-            _log.warning("ended with requests unfinished after %d s", DRAIN_SECONDS)
         self._threads.shutdown(timeout=1)
         for listener in self._listeners:
             listener.trigger.close()
         wasyncore.close_all(self._map)
 
     def stop(self) -> None:
-        """Take no new connection and let ``run`` return; may be called by a signal handler."""
+        """Let ``run`` wind up and return; may be called by a signal handler."""
         if self._stopping.is_set():
             return
         self._stopping.set()

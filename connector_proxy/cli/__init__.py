@@ -16,12 +16,10 @@ import click
 
 from connector_proxy import __version__, demo, health, logs
 from connector_proxy.emulator import FAILURES, Behaviour, Emulator, embedded_stored_process
-from connector_proxy.engine import Engine
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.preview import preview as preview_lines
+from connector_proxy.service import Service
 from connector_proxy.settings import KEYS, Settings, load, shown
-from connector_proxy.web import create_app
-from connector_proxy.web.server import Server
 
 _log = logging.getLogger("connector_proxy")
 
@@ -86,20 +84,20 @@ def serve(conf: Path | None, host: str | None, port: int | None) -> None:
         _end(_unwritable_log(settings, error))
     for note in settings.notes:
         _log.warning("configuration: %s", note)
-    engine = Engine(settings)
     try:
-        server = Server(create_app(settings, engine), settings)
+        service = Service(settings)
+    except ConfigurationError as error:
+        _end(error)
     except (OSError, ValueError) as error:  # waitress tells an unknown host by a ValueError
         _end(_unusable_address(settings.host, settings.port, error))
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: server.stop())
+        signal.signal(number, lambda *_: service.stop())
     click.echo(
-        f"connector-proxy {__version__} listens at {_url(settings.host, server.port)}/ExecuteSTP"
+        f"connector-proxy {__version__} listens at {_url(settings.host, service.port)}/ExecuteSTP"
     )
     sys.stdout.flush()
-    _log.info("started version=%s host=%s port=%d", __version__, settings.host, server.port)
-    server.run()
-    engine.close()
+    _log.info("started version=%s host=%s port=%d", __version__, settings.host, service.port)
+    service.run()
     _log.info("ended")
 
 

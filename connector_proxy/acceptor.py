@@ -1,0 +1,197 @@
+"""The accepting side: a webhook is checked, committed, and only then answered.
+
+Many requests share a commit. A request may wait for the verdict of the first attempt; one thread
+looks at the database for all that wait, and as many threads stay free for those that do not.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+from connector_proxy.commits import Commits
+from connector_proxy.database import Database
+from connector_proxy.errors import QueueUnavailable
+from connector_proxy.intake import identity, read_webhook
+from connector_proxy.ledger import Accepted, Arrival, Ledger
+from connector_proxy.records import OPEN, Delivery
+from connector_proxy.settings import Settings
+
+ROOM_BYTES = 200 * 1024 * 1024
+"""With less room on the disk nothing more is accepted: what was accepted must end in order."""
+_LOOK_SECONDS = 0.05
+_GUARD_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Acceptor:
+    """Accepts webhooks and tells how they fare; safe to use from many threads.
+
+    ``writing`` is for the commits alone, ``reading`` for everything else.
+    """
+
+    def __init__(
+        self, settings: Settings, writing: Database, reading: Database, ledger: Ledger
+    ) -> None:
+        self._settings = settings
+        self._commits: Commits[Arrival, Accepted] = Commits(writing, ledger.accept)
+        self._guard = _Guard(settings, reading, ledger)
+        self._verdicts = _Verdicts(reading, ledger)
+        self._places = threading.BoundedSemaphore(max(1, settings.threads * 3 // 4))
+        self._stopping = False
+
+    def accept(self, raw: bytes, query: Mapping[str, str], request_id: str) -> Accepted:
+        """Check and keep the body of a webhook; it is committed when this returns.
+
+        Raises ``NotJson`` and ``Unprocessable`` for a body that cannot be used and
+        ``QueueUnavailable`` where it cannot be kept; nothing was accepted then.
+        """
+        settings = self._settings
+        webhook = read_webhook(
+            raw, query=query, default_stp=settings.defaultstp, allowed_stps=settings.allowedstps
+        )
+        if self._stopping:
+            raise QueueUnavailable("The service is ending.", code="stopping")
+        self._guard.check()
+        how = settings.for_stp(webhook.stp_name).identity
+        return self._commits.run(
+            Arrival(
+                uuid.uuid4().hex,
+                identity(webhook, raw, how),
+                request_id,
+                webhook,
+                raw,
+                datetime.now(UTC),
+            )
+        )
+
+    def first_verdict(self, accepted: Accepted) -> Delivery | None:
+        """The delivery after its first attempt of this round; None when that takes longer than
+        ``waitseconds``, or when too many requests wait already."""
+        seconds = self._settings.for_stp(accepted.stp_name).waitseconds
+        if seconds <= 0 or self._stopping or not self._places.acquire(blocking=False):
+            return None
+        try:
+            return self._verdicts.wait(accepted, seconds)
+        finally:
+            self._places.release()
+
+    def stop(self) -> None:
+        """Accept nothing more and let nobody wait any longer."""
+        self._stopping = True
+        self._verdicts.stop()
+
+    def close(self) -> None:
+        """Commit what is at hand, then end; after ``stop``."""
+        self._commits.close()
+
+
+class _Guard:
+    """Back-pressure: looked at once a second, whatever the rate of webhooks."""
+
+    def __init__(self, settings: Settings, database: Database, ledger: Ledger) -> None:
+        self._settings = settings
+        self._database = database
+        self._ledger = ledger
+        self._looking = threading.Lock()
+        self._looked_at = -_GUARD_SECONDS
+        self._issue: QueueUnavailable | None = None
+
+    def check(self) -> None:
+        """Raise what keeps a webhook from being accepted."""
+        if time.monotonic() - self._looked_at > _GUARD_SECONDS and self._looking.acquire(False):
+            try:
+                self._issue = self._look()
+                self._looked_at = time.monotonic()
+            finally:
+                self._looking.release()
+        issue = self._issue
+        if issue is not None:
+            raise QueueUnavailable(str(issue), code=issue.code, advice=issue.advice)
+
+    def _look(self) -> QueueUnavailable | None:
+        free = self._database.free_bytes()
+        if free is not None and free < ROOM_BYTES:
+            return QueueUnavailable(
+                "The disk of the deliveries has less than 200 MB left.",
+                code="disk_low",
+                advice="Make room on the disk of datafolder; what was accepted is carried out.",
+            )
+        try:
+            with self._database.read() as connection:
+                waiting = self._ledger.waiting(connection)
+        except QueueUnavailable as error:
+            return error
+        if waiting >= self._settings.maxwaiting:
+            return QueueUnavailable(
+                "Too many deliveries wait.",
+                code="too_many_waiting",
+                advice="See why they wait (connector-proxy deliveries list --state waiting), or "
+                "raise maxwaiting.",
+            )
+        return None
+
+
+class _Verdicts:
+    """Requests that wait for the first verdict of their delivery."""
+
+    def __init__(self, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._waiting: dict[Future[Delivery | None], Accepted] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+        threading.Thread(target=self._run, name="verdicts", daemon=True).start()
+
+    def wait(self, accepted: Accepted, seconds: float) -> Delivery | None:
+        future: Future[Delivery | None] = Future()
+        with self._changed:
+            self._waiting[future] = accepted
+            self._changed.notify()
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            return None
+        finally:
+            with self._changed:
+                self._waiting.pop(future, None)
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._stopping)
+                waiting = dict(self._waiting)
+                if self._stopping:
+                    for future in waiting:
+                        _tell(future, None)
+                    return
+            self._look(waiting)
+            time.sleep(_LOOK_SECONDS)
+
+    def _look(self, waiting: dict[Future[Delivery | None], Accepted]) -> None:
+        try:
+            with self._database.read() as connection:
+                ids = {accepted.delivery_id for accepted in waiting.values()}
+                standings = self._ledger.standings(connection, ids)
+        except QueueUnavailable as error:
+            _log.warning("the verdicts cannot be read: %s", error)
+            return
+        for future, accepted in waiting.items():
+            turn, delivery = standings.get(accepted.delivery_id, (accepted.turn, None))
+            if delivery is None or turn != accepted.turn or delivery.state not in OPEN:
+                _tell(future, delivery)
+
+
+def _tell(future: Future[Delivery | None], delivery: Delivery | None) -> None:
+    if not future.done():
+        future.set_result(delivery)

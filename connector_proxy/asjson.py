@@ -1,0 +1,65 @@
+"""A delivery as a JSON record: the same at its address, on the command line and on the page.
+Without its payload; moments are ISO 8601 in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from connector_proxy.records import Attempt, Delivery
+
+
+def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
+    """The record of a delivery; ``attempts`` are a list where they were looked up, else their
+    number. What is not known is left out."""
+    record = {
+        "deliveryId": one.delivery_id,
+        "state": one.state,
+        "stpName": one.stp_name,
+        "taskName": one.task_name,
+        "occurrenceId": one.occurrence_id,
+        "responseTrackingCode": one.tracking_code,
+        "kind": one.kind,
+        "requestId": one.request_id,
+        "round": one.round,
+        "acceptedAt": moment(one.accepted_at),
+        "changedAt": moment(one.changed_at),
+        "nextAttemptAt": moment(one.next_attempt_at),
+        "deadline": moment(one.deadline),
+        "paused": one.paused or None,
+        "verdict": one.verdict,
+        "code": one.code,
+        "message": one.message,
+        "advice": one.advice,
+        "result": dict(one.result),
+        "note": one.note,
+    }
+    attempts = [attempt(tried) for tried in one.attempts] if with_attempts else one.attempt_count
+    return {name: value for name, value in record.items() if value not in (None, "", {})} | {
+        "attempts": attempts
+    }
+
+
+def attempt(one: Attempt) -> dict[str, Any]:
+    """The record of an attempt. What the other side said in its own words stays out: it may
+    quote the customer's data, and stands in the log."""
+    record = {
+        "number": one.number,
+        "instance": one.instance,
+        "startedAt": moment(one.started_at),
+        "endedAt": moment(one.ended_at),
+        "destination": one.destination,
+        "verdict": one.verdict,
+        "code": one.code,
+        "status": one.status or None,
+        "ms": one.milliseconds if one.ended_at else None,
+        "message": one.message,
+        "advice": one.advice,
+        "nextAttemptAt": moment(one.next_at),
+    }
+    return {name: value for name, value in record.items() if value not in (None, "")}
+
+
+def moment(value: datetime | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds, or None."""
+    return value.isoformat(timespec="milliseconds") if value else None

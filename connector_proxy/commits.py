@@ -1,0 +1,93 @@
+"""Writes of many threads in few transactions: those that come while one is committed share the
+next. On a disk where a commit takes 8 ms that is the difference between 115 and thousands a
+second (docs/benchmarks.md)."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+
+from connector_proxy.database import Database
+from connector_proxy.errors import QueueUnavailable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_AT_ONCE = 64
+
+
+class Commits(Generic[Item, Result]):
+    """Hands items to ``apply`` in groups, each group in one transaction of ``database``.
+
+    ``apply`` returns one result an item, in their order. It may be called again with a part of
+    them when the transaction failed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        apply: Callable[[sa.Connection, Sequence[Item]], Sequence[Result]],
+    ) -> None:
+        self._database = database
+        self._apply = apply
+        self._waiting: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
+        self._thread.start()
+
+    def run(self, item: Item) -> Result:
+        """The result of ``item``, after its transaction was committed.
+
+        Raises ``QueueUnavailable`` where it could not be, and what ``apply`` raises for it.
+        """
+        future: Future[Result] = Future()
+        self._waiting.put((item, future))
+        return future.result()
+
+    def close(self) -> None:
+        """Finish what waits, then end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            group, going_on = self._group()
+            self._commit(group)
+
+    def _group(self) -> tuple[list[tuple[Item, Future[Result]]], bool]:
+        """What waits, at least one item; and whether there may be more."""
+        group: list[tuple[Item, Future[Result]]] = []
+        first = self._waiting.get()
+        while first is not None:
+            group.append(first)
+            if len(group) == _AT_ONCE or self._waiting.empty():
+                return group, True
+            first = self._waiting.get()
+        return group, False
+
+    def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
+        if not group:
+            return
+        try:
+            with self._database.write() as connection:
+                results = self._apply(connection, [item for item, _ in group])
+        except QueueUnavailable as error:
+            _fail(group, error)
+        except Exception as error:  # the thread must live, and the others must not suffer
+            if len(group) == 1:
+                _fail(group, error)
+            else:
+                for one in group:
+                    self._commit([one])
+        else:
+            for (_, future), result in zip(group, results, strict=True):
+                future.set_result(result)
+
+
+def _fail(group: list[tuple[Item, Future[Result]]], error: Exception) -> None:
+    for _, future in group:
+        future.set_exception(error)

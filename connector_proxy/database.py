@@ -1,0 +1,350 @@
+"""The database behind the deliveries: a SQLite file, or PostgreSQL where ``queueurl`` says so.
+
+Opens it, creates or carries forward its tables, keeps it readable by the service account only,
+and turns what a database says into words for an administrator. The tables of DBOS, the durable
+queue, lie in the same database, so that a delivery and its place in the queue are one commit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy.pool import QueuePool
+
+from connector_proxy.errors import ConfigurationError, QueueUnavailable
+from connector_proxy.settings import Settings
+
+FILE = "deliveries.sqlite"
+LOCK_SECONDS = 10.0
+"""How long a write waits for another process that holds the file."""
+_SCHEMA = "connector_proxy"
+_RETRY_SECONDS = 0.001
+_CHECKED_AT_START = 1 << 30
+
+_metadata = sa.MetaData(schema=_SCHEMA)
+
+deliveries = sa.Table(
+    "deliveries", _metadata,
+    sa.Column("delivery_id", sa.Text, primary_key=True),
+    sa.Column("identity", sa.Text, nullable=False, unique=True),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("stp_key", sa.Text, nullable=False),
+    sa.Column("stp_name", sa.Text, nullable=False),
+    sa.Column("task_name", sa.Text, nullable=False),
+    sa.Column("occurrence_id", sa.Text, nullable=False),
+    sa.Column("tracking_code", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("turn", sa.Integer, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("probing", sa.Boolean, nullable=False),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("accepted_at", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+    sa.Column("next_attempt_at", sa.BigInteger),
+    sa.Column("deadline", sa.BigInteger),
+    sa.Column("attempt_count", sa.Integer, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("advice", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("payload_kept", sa.Boolean, nullable=False),
+    sa.Index("deliveries_by_state", "state", "stp_key", "accepted_at"),
+    sa.Index("deliveries_by_time", "accepted_at"),
+    sa.Index("deliveries_by_stp", "stp_key", "accepted_at"),
+)  # fmt: skip
+"""One row a delivery; times are milliseconds of the epoch. ``turn`` counts its places in the
+queue: what comes out of the queue with another turn is void. ``run`` names the execution that
+began the attempt at hand, ``tries`` counts attempts of this round against the retry schedule."""
+
+payloads = sa.Table(
+    "payloads", _metadata,
+    sa.Column("delivery_id", sa.Text, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)  # fmt: skip
+"""The body of the webhook as it came: kept apart, so that it can be removed early."""
+
+attempts = sa.Table(
+    "attempts", _metadata,
+    sa.Column("delivery_id", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("instance", sa.Text, nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("milliseconds", sa.Integer, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("advice", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("next_at", sa.BigInteger),
+    sa.PrimaryKeyConstraint("delivery_id", "number"),
+)  # fmt: skip
+
+stored_processes = sa.Table(
+    "stored_processes", _metadata,
+    sa.Column("stp_key", sa.Text, primary_key=True),
+    sa.Column("stp_name", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("paused_by", sa.Text, nullable=False),
+    sa.Column("paused_at", sa.BigInteger),
+    sa.Column("why", sa.Text, nullable=False),
+)  # fmt: skip
+"""How each stored process fares: failures in a row, and who paused it (``failures`` or
+``administrator``; empty: it runs)."""
+
+_version = sa.Table(
+    "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)
+)  # fmt: skip
+
+
+def _create(connection: sa.Connection) -> None:
+    _metadata.create_all(connection)
+    connection.execute(sa.insert(_version).values(version=0))
+
+
+_UPGRADES = (_create,)
+"""What leads from each version of the tables to the next. Released ones are never changed."""
+
+
+class Database:
+    """Connections to the database of the deliveries; safe to use from many threads.
+
+    ``pool`` connections at most. With SQLite take one for a process that writes: threads then
+    wait for the pool, which wakes them, and not for the lock of the file, which is polled
+    (docs/benchmarks.md).
+    """
+
+    def __init__(self, settings: Settings, *, pool: int = 1) -> None:
+        self.folder = settings.datafolder
+        self.is_file = not settings.queueurl
+        self._busy = "database is locked"
+        self.engine = self._file_engine(pool) if self.is_file else _server_engine(settings, pool)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self.folder / FILE
+
+    def _file_engine(self, pool: int) -> sa.Engine:
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(self.path)),
+            connect_args={"check_same_thread": False, "timeout": LOCK_SECONDS},
+            poolclass=QueuePool,
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=60,
+            execution_options={"schema_translate_map": {_SCHEMA: None}},
+        )
+        sa.event.listen(engine, "connect", _prepare)
+        return engine
+
+    def set_up(self) -> None:
+        """Create the database or carry it forward to this release.
+
+        Raises ``ConfigurationError`` where it cannot be used: it cannot be reached or written,
+        is damaged, or belongs to a newer release.
+        """
+        try:
+            if self.is_file:
+                self._set_up_file()
+            DBOS.migrate(self.engine.url.render_as_string(hide_password=False))
+            with self.write() as connection:
+                self._carry_forward(connection)
+        except (sa.exc.SQLAlchemyError, QueueUnavailable, OSError) as error:
+            raise ConfigurationError(
+                f"The deliveries cannot be kept in {self.shown()}: {why(error)}.", advice=advice(error)
+            ) from None
+
+    def _set_up_file(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = not self.path.exists()
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        if os.name != "nt":
+            self.folder.chmod(0o700)
+            self.path.chmod(0o600)
+        with self.engine.connect() as connection:
+            if new:
+                connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            if self.path.stat().st_size < _CHECKED_AT_START:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+                if found != "ok":
+                    raise sa.exc.DatabaseError("", None, _damaged())
+
+    def _carry_forward(self, connection: sa.Connection) -> None:
+        if not self.is_file:
+            connection.execute(sa.schema.CreateSchema(_SCHEMA, if_not_exists=True))
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(360)"))
+        schema = None if self.is_file else _SCHEMA
+        if not sa.inspect(connection).has_table(_version.name, schema=schema):
+            version = 0
+        else:
+            version = connection.execute(sa.select(_version.c.version)).scalar_one()
+        if version > len(_UPGRADES):
+            raise ConfigurationError(
+                f"The deliveries in {self.shown()} were kept by a newer release of "
+                "connector-proxy.",
+                advice="Start that release; going back is not possible.",
+            )
+        for number, upgrade in enumerate(_UPGRADES[version:], start=version + 1):
+            upgrade(connection)
+            connection.execute(sa.update(_version).values(version=number))
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that may write: committed at the end, rolled back on an exception.
+
+        Raises ``QueueUnavailable`` where the database cannot be reached or written. SQLite: the
+        lock is taken at the beginning, in short steps, since SQLite's own waiting sleeps up to
+        a tenth of a second and a writer that comes later may win every time.
+        """
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                if self.is_file:
+                    self._lock(connection)
+                yield connection
+        except sa.exc.IntegrityError:
+            raise
+        except (sa.exc.OperationalError, sa.exc.DatabaseError, sa.exc.TimeoutError) as error:
+            raise QueueUnavailable(
+                f"The delivery cannot be kept: {why(error)}.", cause=why(error), advice=advice(error)
+            ) from error
+
+    def _lock(self, connection: sa.Connection) -> None:
+        give_up = time.monotonic() + LOCK_SECONDS
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            while True:
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    return
+                except sa.exc.OperationalError as error:
+                    if self._busy not in str(error.orig) or time.monotonic() > give_up:
+                        raise
+                time.sleep(_RETRY_SECONDS)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading; raises ``QueueUnavailable`` as ``write`` does."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (sa.exc.DatabaseError, sa.exc.TimeoutError) as error:
+            raise QueueUnavailable(
+                f"The deliveries cannot be read: {why(error)}.", cause=why(error), advice=advice(error)
+            ) from error
+
+    def free_bytes(self) -> int | None:
+        """Room on the disk of the file; None with PostgreSQL."""
+        return shutil.disk_usage(self.folder).free if self.is_file else None
+
+    def give_back(self) -> None:
+        """Return free pages of the file to the disk and cut the write-ahead log."""
+        if self.is_file:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA incremental_vacuum").all()
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+    def shown(self) -> str:
+        """Where it is, for people: without a password."""
+        return str(self.path) if self.is_file else _server(self.engine.url)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _server_engine(settings: Settings, pool: int) -> sa.Engine:
+    return sa.create_engine(
+        settings.queueurl.reveal(),
+        pool_size=max(pool, 4),
+        max_overflow=0,
+        pool_timeout=60,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "connector-proxy"},
+    )
+
+
+def _server(url: sa.URL) -> str:
+    return f"the database {url.database} on {url.host}:{url.port or 5432}"
+
+
+def _prepare(connection: sqlite3.Connection, record: object) -> None:
+    """Durable at each commit, readers beside one writer, the lock taken with the first write."""
+    connection.isolation_level = "IMMEDIATE"
+    for pragma in ("synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _damaged() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("damaged")
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
+
+
+_FAULTS = {
+    "SQLITE_FULL": (
+        "the disk is full",
+        "Make room on the disk of datafolder; nothing that was accepted is lost.",
+    ),
+    "SQLITE_BUSY": (
+        "another program holds the file",
+        "Close the program that opened deliveries.sqlite (a backup, a browser for databases).",
+    ),
+    "SQLITE_READONLY": (
+        "it may not be written",
+        "Let the service account write to datafolder and to the file in it.",
+    ),
+    "SQLITE_CANTOPEN": (
+        "it cannot be opened",
+        "Let the service account write to datafolder and to the file in it.",
+    ),
+    "SQLITE_CORRUPT": (
+        "the file is damaged",
+        "Stop the service, keep a copy of datafolder, and restore the file from a backup, or "
+        "move it away to begin with an empty one; docs/operations.md says how to save what is "
+        "readable.",
+    ),
+    "SQLITE_IOERR": ("the disk reports an error", "Look at the disk of datafolder."),
+}
+_FAULTS["SQLITE_NOTADB"] = _FAULTS["SQLITE_CORRUPT"]
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    if isinstance(error, QueueUnavailable):
+        return error.cause, error.advice
+    if isinstance(error, OSError):
+        words = error.strerror or type(error).__name__
+        return words, "Let the service account write to datafolder, or name another one."
+    origin = getattr(error, "orig", None) or error
+    name = "_".join(getattr(origin, "sqlite_errorname", "").split("_")[:2])
+    known = _FAULTS.get(name)
+    other = "See that the database server runs and that queueurl in credentials.ini is right."
+    return known or ("the database does not answer" if not name else name, other)
+
+
+def why(error: Exception) -> str:
+    """What a database or a disk said, in words without any value or address."""
+    return _fault(error)[0]
+
+
+def advice(error: Exception) -> str:
+    """What an administrator can do about it."""
+    return _fault(error)[1]

@@ -1,0 +1,113 @@
+"""Places in the durable queue: DBOS Transact (package ``dbos``), kept in the database of the
+deliveries. What waits there is an id and a number; the payload stays in our own table.
+
+The queue has a partition for each stored process. DBOS knows one set of limits a queue, so a
+stored process with limits of its own gets a queue of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from sqlalchemy import Connection, Engine
+
+from connector_proxy.settings import Settings
+
+APPLICATION = "connector-proxy"
+VERSION = "1"
+"""Pinned: work that one release accepted is carried out by the next one."""
+WORKFLOW = "attempt"
+POLLING_SECONDS = 0.02
+_QUEUE = "deliveries"
+_AT_ONCE = 500
+
+
+def queue_name(settings: Settings, stp_name: str) -> str:
+    """The queue of a stored process."""
+    own = settings.for_stp(stp_name)
+    limits = (own.concurrency, own.ratelimit)
+    shared = limits == (settings.concurrency, settings.ratelimit)
+    return _QUEUE if shared else f"{_QUEUE}:{stp_name.lower()}"
+
+
+class Queue:
+    """The side of the queue that places and takes over; ``engine.py`` is the one that works."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._settings = settings
+        self._client = DBOSClient(
+            system_database_engine=engine,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+            retry_connection_errors=False,
+            lazy=True,
+        )
+
+    def register(self) -> None:
+        """Make the queues known with the limits that the settings name."""
+        for stp_name in ("", *self._settings.overrides):
+            own = self._settings.for_stp(stp_name)
+            rate = own.ratelimit
+            self._client.register_queue(
+                queue_name(self._settings, stp_name),
+                worker_concurrency=self._settings.instanceconcurrency,
+                partition_worker_concurrency=min(
+                    own.concurrency, self._settings.instanceconcurrency
+                ),
+                partition_limiter={"limit": rate.count, "period": rate.seconds} if rate else None,
+                polling_interval_sec=POLLING_SECONDS,
+            )
+
+    def put(
+        self,
+        connection: Connection,
+        delivery_id: str,
+        turn: int,
+        *,
+        stp_name: str,
+        priority: int,
+        delay: float = 0.0,
+    ) -> None:
+        """Place ``turn`` of a delivery in the queue with the commit of ``connection``; it comes
+        out after ``delay`` seconds at the earliest. The same turn twice is one place."""
+        options: EnqueueOptions = {
+            "queue_name": queue_name(self._settings, stp_name),
+            "workflow_name": WORKFLOW,
+            "workflow_id": f"{delivery_id}.{turn}",
+            "queue_partition_key": stp_name.lower(),
+            "app_version": VERSION,
+            "priority": priority,
+        }
+        if delay > 0:
+            options["delay_seconds"] = delay
+        self._client.enqueue_in_transaction(connection, options, delivery_id, turn)
+
+    def take_over(self, executor: str) -> int:
+        """Put what an instance had in hand back into the queue, for any instance to take;
+        returns how many."""
+        in_hand = self._client.list_workflows(
+            status="PENDING", executor_id=executor, load_input=False, load_output=False
+        )
+        for workflow in in_hand:
+            self._client.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
+        return len(in_hand)
+
+    def forget(self, before: datetime) -> None:
+        """Remove the places whose turn ended before that moment. Those of the last hour, or of
+        the longest period of a rate limit, stay: the limit is counted by them."""
+        rates = (self._settings.for_stp(stp).ratelimit for stp in ("", *self._settings.overrides))
+        counted = max((rate.seconds for rate in rates if rate), default=3600)
+        moment = min(before, datetime.now(UTC) - timedelta(seconds=counted + 60))
+        while ended := self._client.list_workflows(
+            status=["SUCCESS", "ERROR", "CANCELLED"],
+            completed_before=moment.isoformat(),
+            limit=_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        ):
+            self._client.delete_workflows([one.workflow_id for one in ended])
+
+    def close(self) -> None:
+        """Let go of the client; the engine stays open."""
+        self._client.destroy()

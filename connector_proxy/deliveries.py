@@ -1,0 +1,294 @@
+"""What an administrator can see and do: the same for the command line, HTTP and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from connector_proxy.database import Database, attempts, deliveries, payloads, stored_processes
+from connector_proxy.dbosqueue import Queue
+from connector_proxy.errors import NoSuchDelivery, NotPossible
+from connector_proxy.instance import WORKING, InstanceLock
+from connector_proxy.ledger import BY_ADMINISTRATOR, Ledger, as_delivery
+from connector_proxy.records import OPEN, Delivery, State, Verdict
+from connector_proxy.settings import Settings
+
+_AT_ONCE = 500
+_SHORTEST_ID = 4
+_REPLAYABLE = frozenset(State) - {State.RUNNING}
+
+
+@dataclass(frozen=True)
+class StoredProcess:
+    """How a stored process fares: failures in a row, who paused it (empty: it runs), since
+    when, why, and how many deliveries wait for it."""
+
+    stp_name: str
+    failures: int
+    paused_by: str
+    paused_at: datetime | None
+    why: str
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """How many deliveries and how many payloads were removed."""
+
+    deliveries: int
+    payloads: int
+
+
+class Deliveries:
+    """Operations on what was accepted, while the service runs or not; safe to use from many
+    threads. Each raises ``QueueUnavailable`` when the database does not answer."""
+
+    def __init__(
+        self, settings: Settings, database: Database, queue: Queue, ledger: Ledger
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._queue = queue
+        self._ledger = ledger
+
+    def list(
+        self,
+        *,
+        states: Sequence[State] = (),
+        stp: str = "",
+        since: datetime | None = None,
+        task: str = "",
+        limit: int | None = 100,
+    ) -> list[Delivery]:
+        """Deliveries, the latest first: of these states, of this stored process (without regard
+        to case), accepted since that moment, with this text in the task's name."""
+        query = sa.select(deliveries).order_by(
+            deliveries.c.accepted_at.desc(), deliveries.c.delivery_id
+        )
+        if states:
+            query = query.where(deliveries.c.state.in_(states))
+        if stp:
+            query = query.where(deliveries.c.stp_key == stp.lower())
+        if since:
+            query = query.where(deliveries.c.accepted_at >= int(since.timestamp() * 1000))
+        if task:
+            query = query.where(deliveries.c.task_name.icontains(task, autoescape=True))
+        with self._database.read() as connection:
+            return [as_delivery(row) for row in connection.execute(query.limit(limit))]
+
+    def show(self, delivery_id: str) -> Delivery:
+        """One delivery with its attempts; the beginning of its id is enough where it is the only
+        one. Raises ``NoSuchDelivery``."""
+        with self._database.read() as connection:
+            row = _found(connection, delivery_id)
+            own = attempts.c.delivery_id == row.delivery_id
+            tried = connection.execute(sa.select(attempts).where(own).order_by(attempts.c.number))
+            return as_delivery(row, tried.all())
+
+    def counts(self) -> dict[State, int]:
+        """How many deliveries there are in each state."""
+        query = sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state)
+        with self._database.read() as connection:
+            found = {State(state): count for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in State}
+
+    def stored_processes(self) -> list[StoredProcess]:
+        """Those that failed last or are paused."""
+        waits = sa.and_(
+            deliveries.c.stp_key == stored_processes.c.stp_key, deliveries.c.state == State.WAITING
+        )
+        waiting = sa.select(sa.func.count()).where(waits).scalar_subquery().label("waiting")
+        query = sa.select(stored_processes, waiting).order_by(stored_processes.c.stp_name)
+        with self._database.read() as connection:
+            return [
+                StoredProcess(
+                    row.stp_name,
+                    row.failures,
+                    row.paused_by,
+                    datetime.fromtimestamp(row.paused_at / 1000, UTC) if row.paused_at else None,
+                    row.why,
+                    row.waiting,
+                )
+                for row in connection.execute(query)
+                if row.failures or row.paused_by
+            ]
+
+    def replay(self, delivery_id: str, now: datetime) -> Delivery:
+        """Carry a delivery out again with the payload that is kept, at once. Raises
+        ``NotPossible`` while it runs, without its payload, and after its deadline."""
+        with self._database.write() as connection:
+            row = _found(connection, delivery_id, lock=True)
+            issue = _not_replayable(row, now)
+            if issue:
+                raise issue
+            self._ledger.again(connection, row, now)
+        return self.show(row.delivery_id)
+
+    def resolve(self, delivery_id: str, state: State, note: str, now: datetime) -> Delivery:
+        """End a held delivery as ``done`` or ``refused``, as somebody found out. Raises
+        ``NotPossible`` for one that is not held."""
+        with self._database.write() as connection:
+            row = _found(connection, delivery_id, lock=True)
+            if row.state != State.HELD:
+                raise NotPossible(f"The delivery is {row.state}; only a held one is resolved.")
+            verdict = Verdict.DONE if state is State.DONE else Verdict.REFUSED
+            _end(connection, row, state, note, now, verdict=verdict)
+        return self.show(row.delivery_id)
+
+    def cancel(self, delivery_id: str, note: str, now: datetime) -> Delivery:
+        """End a delivery that waits or is held without carrying it out. Raises ``NotPossible``
+        for one that runs or has ended."""
+        with self._database.write() as connection:
+            row = _found(connection, delivery_id, lock=True)
+            if row.state not in (State.WAITING, State.HELD):
+                raise NotPossible(
+                    f"The delivery is {row.state}; only one that waits or is held is cancelled."
+                )
+            _end(connection, row, State.CANCELLED, note, now)
+        return self.show(row.delivery_id)
+
+    def pause(self, stp_name: str, now: datetime) -> int:
+        """Let deliveries for a stored process wait until ``resume``; returns how many wait. Its
+        attempts in hand go on."""
+        key = stp_name.lower()
+        values = {"paused_by": BY_ADMINISTRATOR, "paused_at": int(now.timestamp() * 1000)}
+        of_stp = sa.and_(deliveries.c.stp_key == key, deliveries.c.state == State.WAITING)
+        with self._database.write() as connection:
+            changed = connection.execute(
+                sa.update(stored_processes)
+                .where(stored_processes.c.stp_key == key)
+                .values(**values, why="")
+            )
+            if changed.rowcount == 0:
+                row = {"stp_key": key, "stp_name": stp_name, "failures": 0, "why": "", **values}
+                connection.execute(sa.insert(stored_processes).values(**row))
+            connection.execute(
+                sa.update(deliveries)
+                .where(of_stp, deliveries.c.paused.is_(False))
+                .values(paused=True, next_attempt_at=None, turn=deliveries.c.turn + 1)
+            )
+            return connection.execute(sa.select(sa.func.count()).where(of_stp)).scalar_one()
+
+    def resume(self, stp_name: str, now: datetime) -> int:
+        """Let a stored process run again; returns how many deliveries go on at once."""
+        with self._database.write() as connection:
+            return len(self._ledger.resume(connection, stp_name.lower(), now))
+
+    def prune(self, now: datetime) -> Pruned:
+        """Remove what is older than ``keepdays`` and ``keeppayloaddays`` say, and give the room
+        back to the disk. What waits, runs or is held stays."""
+        payloads_gone = self._drop_payloads(now - timedelta(days=self._settings.keeppayloaddays))
+        gone = self._drop_deliveries(now - timedelta(days=self._settings.keepdays))
+        self._queue.forget(now)
+        self._database.give_back()
+        return Pruned(gone, payloads_gone)
+
+    def _drop_payloads(self, before: datetime) -> int:
+        old = sa.and_(_ended_before(before), deliveries.c.payload_kept)
+        count = 0
+        while ids := self._ids(old):
+            with self._database.write() as connection:
+                connection.execute(sa.delete(payloads).where(payloads.c.delivery_id.in_(ids)))
+                connection.execute(
+                    sa.update(deliveries)
+                    .where(deliveries.c.delivery_id.in_(ids))
+                    .values(payload_kept=False)
+                )
+            count += len(ids)
+        return count
+
+    def _drop_deliveries(self, before: datetime) -> int:
+        count = 0
+        while ids := self._ids(_ended_before(before)):
+            with self._database.write() as connection:
+                for table in (payloads, attempts, deliveries):
+                    connection.execute(sa.delete(table).where(table.c.delivery_id.in_(ids)))
+            count += len(ids)
+        return count
+
+    def _ids(self, condition: sa.ColumnElement[bool]) -> Sequence[str]:
+        query = sa.select(deliveries.c.delivery_id).where(condition).limit(_AT_ONCE)
+        with self._database.read() as connection:
+            return connection.execute(query).scalars().all()
+
+    def recover(self, instance: str) -> int:
+        """Take over the work of an instance that will not come back; returns how many
+        deliveries. What it had begun is not repeated but held (or repeated, where the settings
+        say so). Raises ``NotPossible`` while that instance is alive."""
+        lock = InstanceLock(self._database, instance, WORKING)
+        if not lock.take():
+            raise NotPossible(
+                f"The instance {instance} is alive.",
+                advice="Stop it first; a live instance carries its deliveries out itself.",
+            )
+        try:
+            return self._queue.take_over(instance)
+        finally:
+            lock.free()
+
+
+def _found(connection: Connection, delivery_id: str, *, lock: bool = False) -> Row[Any]:
+    """The row of an id, or of the only one that begins like it."""
+    start = delivery_id.strip().lower()
+    own = deliveries.c.delivery_id
+    query = sa.select(deliveries).where(own >= start, own < start + "~")  # uses the index
+    rows = connection.execute((query.with_for_update() if lock else query).limit(2)).all()
+    if len(rows) > 1:
+        raise NoSuchDelivery("More than one delivery begins with this id; write more of it.")
+    if not rows or len(start) < _SHORTEST_ID:
+        raise NoSuchDelivery("There is no delivery with this id.")
+    return rows[0]
+
+
+def _not_replayable(row: Row[Any], now: datetime) -> NotPossible | None:
+    if row.state not in _REPLAYABLE:
+        return NotPossible("The delivery is running; it cannot be replayed now.")
+    if not row.payload_kept:
+        return NotPossible(
+            "The payload of the delivery was removed (keeppayloaddays).",
+            advice="Run the task again in CI 360.",
+        )
+    if row.deadline is not None and row.deadline <= int(now.timestamp() * 1000):
+        return NotPossible(
+            "The presigned URLs of the delivery have stopped working.",
+            advice="Run the task again in CI 360: its URLs are made anew.",
+        )
+    return None
+
+
+def _end(
+    connection: Connection,
+    row: Row[Any],
+    state: State,
+    note: str,
+    now: datetime,
+    *,
+    verdict: Verdict | None = None,
+) -> None:
+    connection.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.delivery_id == row.delivery_id)
+        .values(
+            state=state,
+            turn=row.turn + 1,
+            run="",
+            paused=False,
+            probing=False,
+            next_attempt_at=None,
+            note=note[:1000],
+            changed_at=int(now.timestamp() * 1000),
+            verdict=verdict or row.verdict,
+        )
+    )
+
+
+def _ended_before(moment: datetime) -> sa.ColumnElement[bool]:
+    kept = (*OPEN, State.HELD)
+    return sa.and_(
+        deliveries.c.state.not_in(kept), deliveries.c.changed_at < int(moment.timestamp() * 1000)
+    )

@@ -1,0 +1,89 @@
+"""The service as a whole: doors, accepting side, and the process that carries out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connector_proxy.acceptor import Acceptor
+from connector_proxy.database import Database
+from connector_proxy.dbosqueue import Queue
+from connector_proxy.deliveries import Deliveries
+from connector_proxy.errors import ConfigurationError
+from connector_proxy.instance import ANSWERING, InstanceLock
+from connector_proxy.ledger import Ledger
+from connector_proxy.settings import Settings
+from connector_proxy.web import create_app
+from connector_proxy.web.server import Server
+from connector_proxy.worker import Worker
+
+_READERS = 4
+_log = logging.getLogger(__name__)
+
+
+class Service:
+    """Answers webhooks and carries them out, from ``run`` until ``stop``."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the database, take the name of the instance, and bind the port.
+
+        Raises ``ConfigurationError`` where one of them cannot be had, and what ``Server``
+        raises for an address.
+        """
+        self._writing = Database(settings)
+        self._writing.set_up()
+        self._lock = InstanceLock(self._writing, settings.instance, ANSWERING)
+        if not self._lock.take(patience=1.0):
+            raise ConfigurationError(
+                f"Another service of the name '{settings.instance}' runs with "
+                f"{self._writing.shown()}.",
+                advice="Stop it, or give each instance a name of its own (instance in "
+                "serviceConfig.ini).",
+            )
+        self._reading = Database(settings, pool=_READERS)
+        ledger = Ledger(settings, Queue(self._writing.engine, settings))
+        self._acceptor = Acceptor(settings, self._writing, self._reading, ledger)
+        queue = Queue(self._reading.engine, settings)
+        self.deliveries = Deliveries(settings, self._reading, queue, Ledger(settings, queue))
+        app = create_app(settings, self._acceptor, self.deliveries)
+        try:
+            self._server = Server(app, settings, self._wind_up)
+        except (OSError, ValueError):
+            self._lock.free()
+            raise
+        self._worker = Worker(settings)
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return self._server.port
+
+    def run(self) -> None:
+        """Serve; returns when ``stop`` was called and what was in hand has ended."""
+        self._worker.start()
+        self._server.run()
+        self._acceptor.close()
+        for database in (self._reading, self._writing):
+            database.close()
+        self._lock.free()
+
+    def _wind_up(self) -> None:
+        self._acceptor.stop()
+        self._worker.stop()
+
+    def stop(self) -> None:
+        """Accept nothing more and let ``run`` return; may be called by a signal handler."""
+        self._server.stop()
+
+
+@contextmanager
+def administration(settings: Settings) -> Iterator[Deliveries]:
+    """The operations of an administrator, beside a service that runs or without one."""
+    database = Database(settings)
+    database.set_up()
+    queue = Queue(database.engine, settings)
+    try:
+        yield Deliveries(settings, database, queue, Ledger(settings, queue))
+    finally:
+        database.close()
