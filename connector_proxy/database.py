@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOS
@@ -27,7 +28,7 @@ LOCK_SECONDS = 10.0
 """How long a write waits for another process that holds the file."""
 _SCHEMA = "connector_proxy"
 _RETRY_SECONDS = 0.001
-_CHECKED_AT_START = 1 << 30
+_EXAMINED_BYTES = 1 << 30
 
 _metadata = sa.MetaData(schema=_SCHEMA)
 
@@ -132,7 +133,6 @@ class Database:
     def __init__(self, settings: Settings, *, pool: int = 1) -> None:
         self.folder = settings.datafolder
         self.is_file = not settings.queueurl
-        self._busy = "database is locked"
         self.engine = self._file_engine(pool) if self.is_file else _server_engine(settings, pool)
 
     @property
@@ -153,8 +153,9 @@ class Database:
         sa.event.listen(engine, "connect", _prepare)
         return engine
 
-    def set_up(self) -> None:
-        """Create the database or carry it forward to this release.
+    def set_up(self, *, examine: bool = False) -> None:
+        """Create the database or carry it forward to this release; ``examine`` looks through a
+        file of up to 1 GB for damage.
 
         Raises ``ConfigurationError`` where it cannot be used: it cannot be reached or written,
         is damaged, or belongs to a newer release.
@@ -162,12 +163,15 @@ class Database:
         try:
             if self.is_file:
                 self._set_up_file()
+                if examine and self.path.stat().st_size < _EXAMINED_BYTES:
+                    self._examine()
             DBOS.migrate(self.engine.url.render_as_string(hide_password=False))
             with self.write() as connection:
                 self._carry_forward(connection)
         except (sa.exc.SQLAlchemyError, QueueUnavailable, OSError) as error:
             raise ConfigurationError(
-                f"The deliveries cannot be kept in {self.shown()}: {why(error)}.", advice=advice(error)
+                f"The deliveries cannot be kept in {self.shown()}: {why(error)}.",
+                advice=advice(error),
             ) from None
 
     def _set_up_file(self) -> None:
@@ -181,10 +185,11 @@ class Database:
             if new:
                 connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            if self.path.stat().st_size < _CHECKED_AT_START:
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-                if found != "ok":
-                    raise sa.exc.DatabaseError("", None, _damaged())
+
+    def _examine(self) -> None:
+        with self.engine.connect() as connection:
+            if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+                raise sa.exc.DatabaseError("", None, _damaged())
 
     def _carry_forward(self, connection: sa.Connection) -> None:
         if not self.is_file:
@@ -222,23 +227,26 @@ class Database:
             raise
         except (sa.exc.OperationalError, sa.exc.DatabaseError, sa.exc.TimeoutError) as error:
             raise QueueUnavailable(
-                f"The delivery cannot be kept: {why(error)}.", cause=why(error), advice=advice(error)
+                f"The delivery cannot be kept: {why(error)}.",
+                cause=why(error),
+                advice=advice(error),
             ) from error
 
     def _lock(self, connection: sa.Connection) -> None:
+        file: Any = connection.connection.dbapi_connection
         give_up = time.monotonic() + LOCK_SECONDS
-        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        file.execute("PRAGMA busy_timeout = 0")
         try:
             while True:
                 try:
-                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    file.execute("BEGIN IMMEDIATE")
                     return
-                except sa.exc.OperationalError as error:
-                    if self._busy not in str(error.orig) or time.monotonic() > give_up:
-                        raise
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                        raise sa.exc.OperationalError("", None, error) from error
                 time.sleep(_RETRY_SECONDS)
         finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
+            file.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -248,7 +256,9 @@ class Database:
                 yield connection
         except (sa.exc.DatabaseError, sa.exc.TimeoutError) as error:
             raise QueueUnavailable(
-                f"The deliveries cannot be read: {why(error)}.", cause=why(error), advice=advice(error)
+                f"The deliveries cannot be read: {why(error)}.",
+                cause=why(error),
+                advice=advice(error),
             ) from error
 
     def free_bytes(self) -> int | None:
@@ -337,7 +347,7 @@ def _fault(error: Exception) -> tuple[str, str]:
     name = "_".join(getattr(origin, "sqlite_errorname", "").split("_")[:2])
     known = _FAULTS.get(name)
     other = "See that the database server runs and that queueurl in credentials.ini is right."
-    return known or ("the database does not answer" if not name else name, other)
+    return known or (name or "the database does not answer", other)
 
 
 def why(error: Exception) -> str:

@@ -56,7 +56,7 @@ class Deliveries:
         self._queue = queue
         self._ledger = ledger
 
-    def list(
+    def search(
         self,
         *,
         states: Sequence[State] = (),

@@ -121,7 +121,7 @@ class Engine:
                 lambda connection: self._ledger.put_back(connection, delivery_id, turn, _now())
             )
             return
-        run = uuid.uuid4().hex
+        run = f"{self._settings.instance}/{uuid.uuid4().hex}"
         begun = self._written(
             lambda connection: self._ledger.begin(connection, delivery_id, turn, run, _now())
         )
@@ -131,16 +131,10 @@ class Engine:
         carried = _interrupted() if begun.interrupted else self._carry_out(begun)
         stp_name = begun.delivery.stp_name
         cause = self._cause(carried.outcome, stp_name)
+        repeat_unknown = self._carrier.repeats_unknown(stp_name)
         following = self._written(
             lambda connection: self._ledger.finish(
-                connection,
-                begun,
-                carried.outcome,
-                _now(),
-                destination=carried.destination,
-                milliseconds=carried.milliseconds,
-                cause=cause,
-                repeat_unknown=self._carrier.repeats_unknown(stp_name),
+                connection, begun, carried, _now(), cause=cause, repeat_unknown=repeat_unknown
             )
         )
         _log_attempt(begun, carried, cause, following)
@@ -209,7 +203,7 @@ def _log_attempt(begun: Begun, carried: Carried, cause: str, following: Next | N
         "stp": delivery.stp_name,
         "task": logs.shorten(delivery.task_name),
         "occurrence": logs.shorten(delivery.occurrence_id),
-        "attempt": begun.number,
+        "attempt": delivery.attempt_count,
         "destination": carried.destination or None,
         "verdict": str(outcome.verdict),
         "state": str(following.state) if following else "taken over elsewhere",

@@ -120,7 +120,9 @@ class NoSuchDelivery(ConnectorProxyError):
 
     code = "no_such_delivery"
     status = 404
-    advice = "Finished deliveries are kept for keepdays; connector-proxy deliveries list shows them."
+    advice = (
+        "Finished deliveries are kept for keepdays; connector-proxy deliveries list shows them."
+    )
 
 
 class OutcomeUnknown(ConnectorProxyError):

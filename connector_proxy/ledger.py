@@ -12,14 +12,16 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from connector_proxy import schedule
+from connector_proxy.carrier import Carried
 from connector_proxy.database import attempts, deliveries, payloads, stored_processes
-from connector_proxy.dbosqueue import Queue
+from connector_proxy.dbosqueue import Place, Queue
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.records import (
     FAILED,
@@ -75,9 +77,44 @@ class Begun:
     body: bytes
     turn: int
     run: str
-    number: int
+    tries: int
     probing: bool
     interrupted: bool
+
+
+_OWN: sa.BindParameter[str] = sa.bindparam("own")
+_KNOWN = (
+    sa.select(
+        deliveries.c.identity,
+        deliveries.c.delivery_id,
+        deliveries.c.turn,
+        deliveries.c.stp_name,
+        deliveries.c.state,
+    )
+    .where(deliveries.c.identity.in_(sa.bindparam("identities", expanding=True)))
+    .order_by(deliveries.c.identity)
+    .with_for_update()
+)
+_KEEP = sa.insert(deliveries)
+_KEEP_BODY = sa.insert(payloads)
+_FOR_ATTEMPT = (
+    sa.select(deliveries, payloads.c.body, stored_processes.c.paused_by)
+    .select_from(
+        deliveries.outerjoin(
+            payloads, payloads.c.delivery_id == deliveries.c.delivery_id
+        ).outerjoin(stored_processes, stored_processes.c.stp_key == deliveries.c.stp_key)
+    )
+    .where(deliveries.c.delivery_id == _OWN)
+    .with_for_update(of=deliveries)
+)
+_MARK = sa.update(deliveries).where(deliveries.c.delivery_id == _OWN)
+_END = _MARK.where(
+    deliveries.c.turn == sa.bindparam("own_turn"), deliveries.c.run == sa.bindparam("own_run")
+)
+_NOTE_ATTEMPT = sa.insert(attempts)
+_STP = sa.select(stored_processes).where(stored_processes.c.stp_key == _OWN)
+_SET_STP = sa.update(stored_processes).where(stored_processes.c.stp_key == _OWN)
+"""Statements of the hot path, made once: making one anew costs more than running it."""
 
 
 class Ledger:
@@ -96,7 +133,6 @@ class Ledger:
         with the body that came now.
         """
         known = self._known(connection, {one.identity for one in arrivals})
-        paused = _paused_keys(connection)
         fresh: list[tuple[Arrival, Accepted]] = []
         accepted = []
         for arrival in arrivals:
@@ -105,91 +141,59 @@ class Ledger:
                 earlier = _accepted(arrival, arrival.delivery_id, 1)
                 fresh.append((arrival, earlier))
             elif earlier.state in FAILED:
-                earlier = self._new_round(connection, arrival, earlier, paused)
+                earlier = self._new_round(connection, arrival, earlier)
             accepted.append(earlier)
             known[arrival.identity] = replace(earlier, duplicate=True)
         if fresh:
-            self._insert(connection, fresh, paused)
+            self._insert(connection, fresh)
         return accepted
 
     def _known(self, connection: Connection, identities: set[str]) -> dict[str, Accepted]:
-        columns = deliveries.c
-        query = (
-            sa.select(
-                columns.identity,
-                columns.delivery_id,
-                columns.turn,
-                columns.stp_name,
-                columns.state,
-            )
-            .where(columns.identity.in_(identities))
-            .order_by(columns.identity)
-            .with_for_update()
-        )
+        found = connection.execute(_KNOWN, {"identities": sorted(identities)})
         return {
             row.identity: Accepted(
                 row.delivery_id, row.turn, row.stp_name, State(row.state), duplicate=True
             )
-            for row in connection.execute(query)
+            for row in found
         }
 
-    def _insert(
-        self, connection: Connection, fresh: list[tuple[Arrival, Accepted]], paused: set[str]
-    ) -> None:
+    def _insert(self, connection: Connection, fresh: list[tuple[Arrival, Accepted]]) -> None:
         fresh.sort(key=lambda one: one[0].identity)  # one order for all instances: no deadlock
-        connection.execute(
-            sa.insert(deliveries), [_new_row(arrival, paused) for arrival, _ in fresh]
-        )
-        bodies = [
-            {"delivery_id": arrival.delivery_id, "body": arrival.raw} for arrival, _ in fresh
-        ]
-        connection.execute(sa.insert(payloads), bodies)
-        for arrival, accepted in fresh:
-            if _key(arrival.webhook.stp_name) not in paused:
-                self._place(
-                    connection,
-                    accepted.delivery_id,
-                    accepted.turn,
-                    arrival.webhook.stp_name,
-                    _usable_deadline(arrival),
-                    arrival.at,
-                )
-
-    def _new_round(
-        self, connection: Connection, arrival: Arrival, earlier: Accepted, paused: set[str]
-    ) -> Accepted:
-        accepted = _accepted(arrival, earlier.delivery_id, earlier.turn + 1)
-        is_paused = _key(arrival.webhook.stp_name) in paused
-        connection.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.delivery_id == earlier.delivery_id)
-            .values(
-                {
-                    **_fresh_round(arrival.at),
-                    "turn": accepted.turn,
-                    "round": deliveries.c.round + 1,
-                    "request_id": arrival.request_id,
-                    "deadline": _ms(_usable_deadline(arrival)),
-                    "payload_kept": True,
-                    "paused": is_paused,
-                }
-            )
-        )
-        connection.execute(
-            sa.delete(payloads).where(payloads.c.delivery_id == earlier.delivery_id)
-        )
-        connection.execute(
-            sa.insert(payloads).values(delivery_id=earlier.delivery_id, body=arrival.raw)
-        )
-        if not is_paused:
-            self._place(
-                connection,
+        connection.execute(_KEEP, [_new_row(arrival) for arrival, _ in fresh])
+        bodies = [{"delivery_id": arrival.delivery_id, "body": arrival.raw} for arrival, _ in fresh]
+        connection.execute(_KEEP_BODY, bodies)
+        places = [
+            Place(
                 accepted.delivery_id,
-                accepted.turn,
-                arrival.webhook.stp_name,
-                _usable_deadline(arrival),
-                arrival.at,
+                accepted.stp_name,
+                schedule.priority(_usable_deadline(arrival), arrival.at),
             )
+            for arrival, accepted in fresh
+        ]
+        self._queue.put_new(connection, places)
+
+    def _new_round(self, connection: Connection, arrival: Arrival, earlier: Accepted) -> Accepted:
+        accepted = _accepted(arrival, earlier.delivery_id, earlier.turn + 1)
+        own = {"own": accepted.delivery_id}
+        deadline = _usable_deadline(arrival)
+        new = {
+            "turn": accepted.turn,
+            "round": deliveries.c.round + 1,
+            "request_id": arrival.request_id,
+            "deadline": _ms(deadline),
+            "payload_kept": True,
+        }
+        connection.execute(_MARK.values({**_fresh_round(arrival.at), **new}), own)
+        connection.execute(sa.delete(payloads).where(payloads.c.delivery_id == _OWN), own)
+        connection.execute(_KEEP_BODY, {"delivery_id": accepted.delivery_id, "body": arrival.raw})
+        self._place(
+            connection,
+            accepted.delivery_id,
+            accepted.turn,
+            accepted.stp_name,
+            deadline,
+            arrival.at,
+        )
         return accepted
 
     def _place(
@@ -214,89 +218,38 @@ class Ledger:
     # -- an attempt begins ---------------------------------------------------------------
 
     def begin(
-        self,
-        connection: Connection,
-        delivery_id: str,
-        turn: int,
-        run: str,
-        now: datetime,
+        self, connection: Connection, delivery_id: str, turn: int, run: str, now: datetime
     ) -> Begun | None:
         """Mark that an attempt begins, before anything is sent; None when nothing is to be done:
         the turn is void, the stored process is paused, or the deadline has passed.
 
         An attempt that is marked already was begun by a process that died.
         """
-        row = self._row_for_attempt(connection, delivery_id)
+        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
         if row is None or row.turn != turn or row.state not in OPEN:
             return None
-        if row.state == State.RUNNING and row.run != run:
-            return self._begun(row, row.run, row.attempt_count, interrupted=True)
-        if row.state == State.RUNNING:  # our own mark, whose commit was not confirmed
-            return self._begun(row, run, row.attempt_count, interrupted=False)
+        if row.state == State.RUNNING:  # the same run: the commit of our mark was not confirmed
+            return _begun(row, interrupted=row.run != run)
         if row.paused_by and not row.probing:
             self._set(connection, delivery_id, now, paused=True, next_attempt_at=None)
             return None
         if row.deadline is not None and row.deadline <= _ms(now):
-            self._expire(connection, [delivery_id], now)
+            self._expire(connection, [row], now)
             return None
-        number = row.attempt_count + 1
-        self._set(
-            connection,
-            delivery_id,
-            now,
-            state=State.RUNNING,
-            run=run,
-            attempt_count=number,
-            next_attempt_at=None,
-            paused=False,
-        )
-        connection.execute(
-            sa.insert(attempts).values(
-                delivery_id=delivery_id,
-                number=number,
-                instance=self._settings.instance,
-                started_at=_ms(now),
-                destination="",
-                verdict="",
-                code="",
-                status=0,
-                milliseconds=0,
-                message="",
-                advice="",
-                cause="",
-            )
-        )
-        return self._begun(row, run, number, interrupted=False)
+        mark = {
+            "state": State.RUNNING,
+            "run": run,
+            "attempt_count": row.attempt_count + 1,
+            "changed_at": _ms(now),
+        }
+        connection.execute(_MARK, {"own": delivery_id, **mark})
+        return _begun(row, interrupted=False, **mark)
 
-    def put_back(
-        self, connection: Connection, delivery_id: str, turn: int, now: datetime
-    ) -> None:
+    def put_back(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
         """Give a turn that came out of the queue and was not begun back to it."""
-        row = self._row_for_attempt(connection, delivery_id)
+        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
         if row is not None and row.turn == turn and row.state == State.WAITING:
             self._go_on(connection, [row], now, probing=row.probing)
-
-    def _row_for_attempt(self, connection: Connection, delivery_id: str) -> Row[Any] | None:
-        joined = deliveries.outerjoin(
-            payloads, payloads.c.delivery_id == deliveries.c.delivery_id
-        ).outerjoin(stored_processes, stored_processes.c.stp_key == deliveries.c.stp_key)
-        query = (
-            sa.select(
-                deliveries,
-                payloads.c.body,
-                stored_processes.c.paused_by,
-                stored_processes.c.failures,
-            )
-            .select_from(joined)
-            .where(deliveries.c.delivery_id == delivery_id)
-            .with_for_update(of=deliveries)
-        )
-        return connection.execute(query).one_or_none()
-
-    def _begun(self, row: Row[Any], run: str, number: int, *, interrupted: bool) -> Begun:
-        delivery = as_delivery(row)
-        body = row.body or b""
-        return Begun(delivery, body, row.turn, run, number, row.probing, interrupted)
 
     # -- an attempt ends -----------------------------------------------------------------
 
@@ -304,11 +257,9 @@ class Ledger:
         self,
         connection: Connection,
         begun: Begun,
-        outcome: Outcome,
+        carried: Carried,
         now: datetime,
         *,
-        destination: str,
-        milliseconds: int,
         cause: str,
         repeat_unknown: bool,
     ) -> Next | None:
@@ -318,125 +269,124 @@ class Ledger:
         While a stored process is paused for its failures, a probe that is refused for the same
         kind of reason does not cost its delivery.
         """
-        row = self._row_for_attempt(connection, begun.delivery.delivery_id)
-        if row is None or row.turn != begun.turn or row.run != begun.run:
-            return None
+        delivery, outcome = begun.delivery, carried.outcome
         blames_stp = outcome.code in schedule.OF_THE_DESTINATION
         spared = begun.probing and blames_stp and outcome.verdict is not Verdict.UNKNOWN
-        tries = row.tries + (not spared)
-        if spared:
-            following = Next(State.WAITING)
-        else:
+        tries = begun.tries + (not spared)
+        following = Next(State.WAITING)
+        if not spared:
             following = schedule.after(
                 outcome,
                 number=tries,
                 now=now,
-                pauses=self._settings.for_stp(row.stp_name).retryschedule,
-                deadline=_moment(row.deadline),
+                pauses=self._settings.for_stp(delivery.stp_name).retryschedule,
+                deadline=delivery.deadline,
                 repeat_unknown=repeat_unknown,
                 chance=random.uniform(-1, 1),  # noqa: S311 - only spreads load
             )
-        opened = self._count(connection, row, outcome, blames_stp, now)
-        turn = row.turn + (following.state is State.WAITING)
-        parked = following.state is State.WAITING and (spared or opened or bool(row.paused_by))
-        self._end_attempt(
-            connection, begun, outcome, following, now, destination, milliseconds, cause
+        waits = following.state is State.WAITING
+        turn = begun.turn + waits
+        parked = self._count(connection, delivery.stp_name, outcome, blames_stp, now) and waits
+        ended = connection.execute(
+            _END,
+            {
+                "own": delivery.delivery_id,
+                "own_turn": begun.turn,
+                "own_run": begun.run,
+                "state": following.state,
+                "turn": turn,
+                "run": "",
+                "tries": tries,
+                "probing": False,
+                "paused": parked,
+                "changed_at": _ms(now),
+                "next_attempt_at": None if parked else _ms(following.at),
+                "verdict": following.verdict or outcome.verdict,
+                "code": following.code or outcome.code,
+                "message": _text(following.message or outcome.message),
+                "advice": _text(following.advice or outcome.advice),
+                "result": json.dumps(dict(outcome.result)),
+            },
         )
-        self._set(
-            connection,
-            row.delivery_id,
-            now,
-            state=following.state,
-            turn=turn,
-            run="",
-            tries=tries,
-            probing=False,
-            paused=parked,
-            next_attempt_at=None if parked else _ms(following.at),
-            verdict=following.verdict or outcome.verdict,
-            code=following.code or outcome.code,
-            message=following.message or outcome.message,
-            advice=following.advice or outcome.advice,
-            result=json.dumps(dict(outcome.result)),
-        )
-        if following.state is State.WAITING and not parked:
+        if ended.rowcount == 0:
+            return None
+        self._note_attempt(connection, begun, carried, following, now, cause)
+        if waits and not parked:
             assert following.at is not None
+            delay = max(0.0, (following.at - now).total_seconds())
             self._place(
                 connection,
-                row.delivery_id,
+                delivery.delivery_id,
                 turn,
-                row.stp_name,
-                _moment(row.deadline),
-                _required(row.accepted_at),
-                delay=max(0.0, (following.at - now).total_seconds()),
+                delivery.stp_name,
+                delivery.deadline,
+                delivery.accepted_at,
+                delay=delay,
             )
         return following
 
-    def _end_attempt(
+    def _note_attempt(
         self,
         connection: Connection,
         begun: Begun,
-        outcome: Outcome,
+        carried: Carried,
         following: Next,
         now: datetime,
-        destination: str,
-        milliseconds: int,
         cause: str,
     ) -> None:
+        outcome = carried.outcome
         connection.execute(
-            sa.update(attempts)
-            .where(
-                attempts.c.delivery_id == begun.delivery.delivery_id,
-                attempts.c.number == begun.number,
-            )
-            .values(
-                ended_at=_ms(now),
-                destination=destination,
-                verdict=outcome.verdict,
-                code=outcome.code,
-                status=outcome.status,
-                milliseconds=milliseconds,
-                message=_text(outcome.message),
-                advice=_text(outcome.advice),
-                cause=_text(cause, 2000),
-                next_at=_ms(following.at),
-            )
+            _NOTE_ATTEMPT,
+            {
+                "delivery_id": begun.delivery.delivery_id,
+                "number": begun.delivery.attempt_count,
+                "instance": begun.run.partition("/")[0],
+                "started_at": _ms(begun.delivery.changed_at),
+                "ended_at": _ms(now),
+                "destination": carried.destination,
+                "verdict": outcome.verdict,
+                "code": outcome.code,
+                "status": outcome.status,
+                "milliseconds": carried.milliseconds,
+                "message": _text(outcome.message),
+                "advice": _text(outcome.advice),
+                "cause": _text(cause, 2000),
+                "next_at": _ms(following.at),
+            },
         )
 
     def _count(
         self,
         connection: Connection,
-        row: Row[Any],
+        stp_name: str,
         outcome: Outcome,
         blames_stp: bool,
         now: datetime,
     ) -> bool:
-        """Count failures in a row; returns whether this one paused the stored process."""
-        own = stored_processes.c.stp_key == row.stp_key
+        """Count failures in a row; returns whether the stored process is paused now."""
+        stp = connection.execute(_STP, {"own": _key(stp_name)}).one_or_none()
+        paused_by = stp.paused_by if stp else ""
+        failures = stp.failures if stp else 0
         if outcome.verdict is Verdict.DONE:
-            if row.paused_by == BY_FAILURES:
-                self.resume(connection, row.stp_key, now)
-            elif row.failures:
-                connection.execute(sa.update(stored_processes).where(own).values(failures=0))
-            return False
+            if paused_by == BY_FAILURES:
+                self.resume(connection, _key(stp_name), now)
+            elif failures:
+                _upsert(connection, stp_name, failures=0)
+            return paused_by == BY_ADMINISTRATOR
         if not blames_stp:
-            return False
-        failures = (row.failures or 0) + 1
-        values: dict[str, Any] = {"failures": failures, "stp_name": row.stp_name}
-        opens = failures >= schedule.FAILURES_TO_PAUSE and not row.paused_by
-        if opens:
-            values |= {
-                "paused_by": BY_FAILURES,
-                "paused_at": _ms(now),
-                "why": _text(outcome.message),
-            }
-        _upsert(connection, row.stp_key, values)
-        return opens
+            return bool(paused_by)
+        if failures + 1 >= schedule.FAILURES_TO_PAUSE and not paused_by:
+            paused_by = BY_FAILURES
+            pause = {"paused_by": paused_by, "paused_at": _ms(now), "why": _text(outcome.message)}
+            _upsert(connection, stp_name, failures=failures + 1, **pause)
+        else:
+            _upsert(connection, stp_name, failures=failures + 1)
+        return bool(paused_by)
 
     def hold(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
         """Hold a delivery whose turn failed by a fault of this service: whether the stored
         process ran is not known."""
-        row = self._row_for_attempt(connection, delivery_id)
+        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
         if row is not None and row.turn == turn and row.state in OPEN:
             self._set(
                 connection,
@@ -458,19 +408,16 @@ class Ledger:
         paused stored process expire, one delivery of each stored process that is paused for its
         failures is tried, and what a clock that was set back had put off is planned anew.
         Returns the ids of the deliveries that go on."""
-        overdue = connection.execute(
-            sa.select(deliveries.c.delivery_id).where(
-                deliveries.c.state == State.WAITING,
-                deliveries.c.paused,
-                deliveries.c.deadline <= _ms(now),
-            )
-        ).scalars()
-        self._expire(connection, list(overdue), now)
+        overdue = sa.select(deliveries).where(
+            deliveries.c.state == State.WAITING,
+            deliveries.c.paused,
+            deliveries.c.deadline <= _ms(now),
+        )
+        self._expire(connection, connection.execute(overdue).all(), now)
         going_on = []
         query = sa.select(stored_processes).where(stored_processes.c.paused_by == BY_FAILURES)
         for stp in connection.execute(query).all():
             going_on += self._probe(connection, stp.stp_key, now)
-        going_on += self._release_forgotten(connection, now)
         return going_on + self._replan(connection, now)
 
     def _probe(self, connection: Connection, stp_key: str, now: datetime) -> list[str]:
@@ -489,8 +436,7 @@ class Ledger:
             .with_for_update()
         ).one_or_none()
         if row is None:  # nobody waits: the next delivery is the probe
-            values = {"paused_by": "", "failures": schedule.FAILURES_TO_PAUSE - 1}
-            _upsert(connection, stp_key, values)
+            _upsert(connection, stp_key, paused_by="", failures=schedule.FAILURES_TO_PAUSE - 1)
             return []
         return self._go_on(connection, [row], now, probing=True)
 
@@ -509,19 +455,6 @@ class Ledger:
                 deliveries.c.paused,
             )
             .with_for_update()
-        ).all()
-        return self._go_on(connection, rows, now, probing=False)
-
-    def _release_forgotten(self, connection: Connection, now: datetime) -> list[str]:
-        """Deliveries that were accepted as paused in the moment of a resume elsewhere."""
-        rows = connection.execute(
-            sa.select(deliveries).where(
-                deliveries.c.state == State.WAITING,
-                deliveries.c.paused,
-                deliveries.c.stp_key.not_in(
-                    sa.select(stored_processes.c.stp_key).where(stored_processes.c.paused_by != "")
-                ),
-            )
         ).all()
         return self._go_on(connection, rows, now, probing=False)
 
@@ -575,19 +508,17 @@ class Ledger:
             )
         )
         accepted_at, deadline = _required(row.accepted_at), _moment(row.deadline)
-        self._place(
-            connection, row.delivery_id, row.turn + 1, row.stp_name, deadline, accepted_at
-        )
+        self._place(connection, row.delivery_id, row.turn + 1, row.stp_name, deadline, accepted_at)
 
-    def _expire(self, connection: Connection, delivery_ids: list[str], now: datetime) -> None:
+    def _expire(self, connection: Connection, rows: Iterable[Row[Any]], now: datetime) -> None:
         ended = schedule.expired()
-        for delivery_id in delivery_ids:
+        for row in rows:
             self._set(
                 connection,
-                delivery_id,
+                row.delivery_id,
                 now,
-                state=State.EXPIRED,
-                turn=deliveries.c.turn + 1,
+                state=ended.state,
+                turn=row.turn + 1,
                 paused=False,
                 probing=False,
                 next_attempt_at=None,
@@ -597,14 +528,8 @@ class Ledger:
                 advice=ended.advice,
             )
 
-    def _set(
-        self, connection: Connection, delivery_id: str, now: datetime, **values: Any
-    ) -> None:
-        connection.execute(
-            sa.update(deliveries)
-            .where(deliveries.c.delivery_id == delivery_id)
-            .values(changed_at=_ms(now), **values)
-        )
+    def _set(self, connection: Connection, delivery_id: str, now: datetime, **values: Any) -> None:
+        connection.execute(_MARK, {"own": delivery_id, "changed_at": _ms(now), **values})
 
     # -- looking -------------------------------------------------------------------------
 
@@ -618,12 +543,23 @@ class Ledger:
     ) -> dict[str, tuple[int, Delivery]]:
         """Turn and delivery of each id."""
         query = sa.select(deliveries).where(deliveries.c.delivery_id.in_(list(delivery_ids)))
-        return {
-            row.delivery_id: (row.turn, as_delivery(row)) for row in connection.execute(query)
-        }
+        return {row.delivery_id: (row.turn, as_delivery(row)) for row in connection.execute(query)}
 
 
-def as_delivery(row: Row[Any], tried: Iterable[Row[Any]] = ()) -> Delivery:
+def _begun(row: Row[Any], *, interrupted: bool, **mark: Any) -> Begun:
+    marked = SimpleNamespace(**{**row._mapping, **mark})
+    return Begun(
+        as_delivery(marked),
+        row.body or b"",
+        row.turn,
+        marked.run,
+        row.tries,
+        row.probing,
+        interrupted,
+    )
+
+
+def as_delivery(row: Any, tried: Iterable[Row[Any]] = ()) -> Delivery:
     """A row as a record. A word that is no state is an error that shows it."""
     return Delivery(
         delivery_id=row.delivery_id,
@@ -669,7 +605,7 @@ def _as_attempt(row: Row[Any]) -> Attempt:
     )
 
 
-def _new_row(arrival: Arrival, paused: set[str]) -> dict[str, Any]:
+def _new_row(arrival: Arrival) -> dict[str, Any]:
     webhook = arrival.webhook
     return {
         "delivery_id": arrival.delivery_id,
@@ -687,7 +623,6 @@ def _new_row(arrival: Arrival, paused: set[str]) -> dict[str, Any]:
         "deadline": _ms(_usable_deadline(arrival)),
         "payload_kept": True,
         **_fresh_round(arrival.at),
-        "paused": _key(webhook.stp_name) in paused,
     }
 
 
@@ -718,22 +653,14 @@ def _usable_deadline(arrival: Arrival) -> datetime | None:
 
 
 def _accepted(arrival: Arrival, delivery_id: str, turn: int) -> Accepted:
-    return Accepted(
-        delivery_id, turn, arrival.webhook.stp_name, State.WAITING, duplicate=False
-    )
+    return Accepted(delivery_id, turn, arrival.webhook.stp_name, State.WAITING, duplicate=False)
 
 
-def _paused_keys(connection: Connection) -> set[str]:
-    query = sa.select(stored_processes.c.stp_key).where(stored_processes.c.paused_by != "")
-    return set(connection.execute(query).scalars())
-
-
-def _upsert(connection: Connection, stp_key: str, values: dict[str, Any]) -> None:
-    own = stored_processes.c.stp_key == stp_key
-    if connection.execute(sa.update(stored_processes).where(own).values(**values)).rowcount == 0:
-        empty = {"failures": 0, "paused_by": "", "why": "", "stp_name": stp_key}
-        row = {**empty, **values, "stp_key": stp_key}
-        connection.execute(sa.insert(stored_processes).values(**row))
+def _upsert(connection: Connection, stp_name: str, **values: Any) -> None:
+    stp_key = _key(stp_name)
+    if connection.execute(_SET_STP, {"own": stp_key, **values}).rowcount == 0:
+        empty = {"failures": 0, "paused_by": "", "why": "", "stp_name": stp_name}
+        connection.execute(sa.insert(stored_processes), {**empty, **values, "stp_key": stp_key})
 
 
 def _key(stp_name: str) -> str:

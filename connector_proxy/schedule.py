@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from connector_proxy.records import Outcome, State, Verdict
 
@@ -55,15 +54,16 @@ class Pauses(tuple[int, ...]):
         return " ".join(_in_words(seconds) for seconds in self)
 
 
-class Rate(NamedTuple):
-    """At most ``count`` in any ``seconds``."""
+@dataclass(frozen=True)
+class Rate:
+    """At most ``number`` in any ``seconds``."""
 
-    count: int
+    number: int
     seconds: int
 
     def __str__(self) -> str:
         unit = next(name for name, length in _UNITS.items() if length == self.seconds)
-        return f"{self.count}/{unit}"
+        return f"{self.number}/{unit}"
 
 
 def _in_words(seconds: int) -> str:

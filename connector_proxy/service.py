@@ -32,7 +32,7 @@ class Service:
         raises for an address.
         """
         self._writing = Database(settings)
-        self._writing.set_up()
+        self._writing.set_up(examine=True)
         self._lock = InstanceLock(self._writing, settings.instance, ANSWERING)
         if not self._lock.take(patience=1.0):
             raise ConfigurationError(

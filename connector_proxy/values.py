@@ -306,8 +306,8 @@ def queue_url(text: str, home: Path) -> QueueUrl:
     example = "postgresql+psycopg://user:password@host:5432/database"
     try:
         parts = urlsplit(text)
-        good = parts.scheme in ("postgresql", "postgresql+psycopg") and parts.path.strip("/")
-        good = good and parts.port != 0
+        known = parts.scheme in ("postgresql", "postgresql+psycopg")
+        good = known and bool(parts.path.strip("/")) and parts.port != 0
     except ValueError:
         good = False
     if text and not good:

@@ -10,16 +10,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from connector_proxy import __version__, demo, health, logs
+from connector_proxy.cli.common import conf_option, end, loaded
+from connector_proxy.cli.deliveries import deliveries
 from connector_proxy.emulator import FAILURES, Behaviour, Emulator, embedded_stored_process
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.preview import preview as preview_lines
 from connector_proxy.service import Service
-from connector_proxy.settings import KEYS, Settings, load, shown
+from connector_proxy.settings import KEYS, Settings, shown
 
 _log = logging.getLogger("connector_proxy")
 
@@ -34,13 +36,6 @@ class _DefaultToServe(click.Group):
         return super().parse_args(ctx, args)
 
 
-_conf = click.option(
-    "--conf",
-    type=click.Path(path_type=Path),
-    help="Configuration folder [default: CONNECTOR_PROXY_CONF, else conf/ of the installation].",
-)
-
-
 @click.group(cls=_DefaultToServe)
 @click.version_option(__version__, prog_name="connector-proxy")
 def cli() -> None:
@@ -50,29 +45,16 @@ def cli() -> None:
     """
 
 
-def _loaded(conf: Path | None) -> Settings:
-    try:
-        return load(conf)
-    except ConfigurationError as error:
-        _end(error)
-
-
-def _end(error: ConnectorProxyError) -> NoReturn:
-    """Say what happened and what to do, and end with 1."""
-    click.echo(f"error: {error}", err=True)
-    for detail in error.details:
-        click.echo(f"  {detail.field}: {detail.issue}", err=True)
-    click.echo(f"  {error.advice}", err=True)
-    sys.exit(1)
+cli.add_command(deliveries)
 
 
 @cli.command()
-@_conf
+@conf_option
 @click.option("--host", help="Address to listen on, instead of the configured one.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the configured one.")
 def serve(conf: Path | None, host: str | None, port: int | None) -> None:
     """Answer POST /ExecuteSTP until Ctrl-C or SIGTERM."""
-    settings = _loaded(conf)
+    settings = loaded(conf)
     settings = replace(
         settings,
         host=settings.host if host is None else host,
@@ -81,15 +63,15 @@ def serve(conf: Path | None, host: str | None, port: int | None) -> None:
     try:
         logs.start(settings)
     except OSError as error:
-        _end(_unwritable_log(settings, error))
+        end(_unwritable_log(settings, error))
     for note in settings.notes:
         _log.warning("configuration: %s", note)
     try:
         service = Service(settings)
     except ConfigurationError as error:
-        _end(error)
+        end(error)
     except (OSError, ValueError) as error:  # waitress tells an unknown host by a ValueError
-        _end(_unusable_address(settings.host, settings.port, error))
+        end(_unusable_address(settings.host, settings.port, error))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     click.echo(
@@ -122,14 +104,14 @@ def _unusable_address(host: str, port: int, error: Exception) -> ConfigurationEr
 
 
 @cli.command()
-@_conf
+@conf_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def check(conf: Path | None, as_json: bool) -> None:
     """Show the effective configuration and try what the service will need.
 
     Credentials are not sent. Ends with 1 when something is at fault.
     """
-    settings = _loaded(conf)
+    settings = loaded(conf)
     checks = list(health.run_checks(settings))
     (_check_as_json if as_json else _check_as_text)(settings, checks)
     if any(one.condition is health.Condition.FAIL for one in checks):
@@ -181,28 +163,28 @@ def _check_as_json(settings: Settings, checks: list[health.Check]) -> None:
 
 
 @cli.command()
-@_conf
+@conf_option
 @click.argument("payload", type=click.File("rb"))
 def preview(conf: Path | None, payload: Any) -> None:
     """Show what would be sent for PAYLOAD, a file with a request body; - is standard input."""
-    settings = _loaded(conf)
+    settings = loaded(conf)
     try:
         for line in preview_lines(payload.read(), settings):
             click.echo(line)
     except ConnectorProxyError as error:
-        _end(error)
+        end(error)
 
 
 @cli.command("demo")
-@_conf
+@conf_option
 @click.option("--rows", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--emulated", is_flag=True, help="Call a pretend SAS server over HTTP.")
 def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
     """Show the main job on this machine: webhook in, stored process called, dataset out."""
     try:
-        demo.run(_loaded(conf), rows, emulated, click.echo)
+        demo.run(loaded(conf), rows, emulated, click.echo)
     except ConnectorProxyError as error:
-        _end(error)
+        end(error)
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
@@ -250,7 +232,7 @@ def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @cli.command("emulate-sas")
-@_conf
+@conf_option
 @_emulator_options
 def emulate_sas(
     conf: Path | None,
@@ -282,7 +264,7 @@ def emulate_sas(
         one_line=one_line,
         lrecl=lrecl,
     )
-    settings = _loaded(conf)
+    settings = loaded(conf)
     try:
         emulator = Emulator(
             embedded_stored_process(settings),
@@ -293,7 +275,7 @@ def emulate_sas(
             record=record,
         )
     except OSError as error:
-        _end(_unusable_address(host, port, error))
+        end(_unusable_address(host, port, error))
     click.echo(f"stpurl = {emulator.stpurl}")
     click.echo(f"Ready; datasets go to {settings.outputfolder}. Ctrl-C ends it.")
     sys.stdout.flush()

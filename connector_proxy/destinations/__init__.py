@@ -14,8 +14,8 @@ class Destination(Protocol):
     """Carries one stream out.
 
     ``name`` is the word for logs; ``repeatable`` says that the same delivery twice does no harm,
-    since the second result replaces the first. ``deliver`` returns what the stored process said, or raises
-    ``Refused``, ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
+    since the second result replaces the first. ``deliver`` returns what the stored process said,
+    or raises ``Refused``, ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
     """
 
     name: str
