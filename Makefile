@@ -29,7 +29,7 @@ run: install
 	$(BIN)/connector-proxy serve
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -82,12 +82,12 @@ class Acceptor:
             self._places.release()
 
     def stop(self) -> None:
-        """Accept nothing more and let nobody wait any longer."""
+        """Accept nothing more. Requests that wait for a verdict go on waiting for it."""
         self._stopping = True
-        self._verdicts.stop()
 
     def close(self) -> None:
-        """Commit what is at hand, then end; after ``stop``."""
+        """Let nobody wait any longer, commit what is at hand, and end; after ``stop``."""
+        self._verdicts.close()
         self._commits.close()
 
 
@@ -145,8 +145,9 @@ class _Verdicts:
         self._ledger = ledger
         self._waiting: dict[Future[Delivery | None], Accepted] = {}
         self._changed = threading.Condition()
-        self._stopping = False
-        threading.Thread(target=self._run, name="verdicts", daemon=True).start()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="verdicts", daemon=True)
+        self._thread.start()
 
     def wait(self, accepted: Accepted, seconds: float) -> Delivery | None:
         future: Future[Delivery | None] = Future()
@@ -161,22 +162,23 @@ class _Verdicts:
             with self._changed:
                 self._waiting.pop(future, None)
 
-    def stop(self) -> None:
+    def close(self) -> None:
+        """Look once more, then let everybody go."""
         with self._changed:
-            self._stopping = True
+            self._closing = True
             self._changed.notify()
+        self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        closing = False
+        while not closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
-                waiting = dict(self._waiting)
-                if self._stopping:
-                    for future in waiting:
-                        _tell(future, None)
-                    return
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                waiting, closing = dict(self._waiting), self._closing
             self._look(waiting)
             time.sleep(_LOOK_SECONDS)
+        for future in waiting:
+            _tell(future, None)
 
     def _look(self, waiting: dict[Future[Delivery | None], Accepted]) -> None:
         try:

@@ -268,9 +268,10 @@ class Database:
     def give_back(self) -> None:
         """Return free pages of the file to the disk and cut the write-ahead log."""
         if self.is_file:
-            with self.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA incremental_vacuum").all()
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+            with self.read() as connection:
+                file: Any = connection.connection.dbapi_connection
+                for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
+                    file.execute(f"PRAGMA {pragma}").fetchall()  # works while it is read
 
     def shown(self) -> str:
         """Where it is, for people: without a password."""

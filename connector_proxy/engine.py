@@ -66,6 +66,7 @@ class Engine:
                 "executor_id": self._settings.instance,
                 "serializer": DBOSPortableJSONSerializer(),
                 "run_migrations": False,
+                "notification_listener_polling_interval_sec": 0.1,  # unused; holds up the end
                 "log_level": "WARNING",
             }
         )
@@ -172,6 +173,8 @@ class Engine:
                     administration.prune(_now())
             except QueueUnavailable as error:
                 _log.error("the minute's work is put off: %s", error)
+            except Exception:  # the next minute may go well, and the thread is needed then
+                _log.exception("the minute's work failed")
             minutes += 1
 
 

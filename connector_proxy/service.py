@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.database import Database
@@ -22,12 +23,23 @@ _READERS = 4
 _log = logging.getLogger(__name__)
 
 
-class Service:
-    """Answers webhooks and carries them out, from ``run`` until ``stop``."""
+class Working(Protocol):
+    """What carries deliveries out: ``stop`` returns when what was in hand has ended or
+    ``drainseconds`` have passed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def start(self) -> None: ...
+
+    def stop(self) -> object: ...
+
+
+class Service:
+    """Answers webhooks and carries them out, from ``run`` until ``stop``. ``app`` is the WSGI
+    application, ``deliveries`` what an administrator can do."""
+
+    def __init__(self, settings: Settings, working: Working | None = None) -> None:
         """Open the database, take the name of the instance, and bind the port.
 
+        ``working`` carries out; without it a process of its own does.
         Raises ``ConfigurationError`` where one of them cannot be had, and what ``Server``
         raises for an address.
         """
@@ -46,13 +58,13 @@ class Service:
         self._acceptor = Acceptor(settings, self._writing, self._reading, ledger)
         queue = Queue(self._reading.engine, settings)
         self.deliveries = Deliveries(settings, self._reading, queue, Ledger(settings, queue))
-        app = create_app(settings, self._acceptor, self.deliveries)
+        self.app = create_app(settings, self._acceptor, self.deliveries)
         try:
-            self._server = Server(app, settings, self._wind_up)
+            self._server = Server(self.app, settings, self._wind_up)
         except (OSError, ValueError):
             self._lock.free()
             raise
-        self._worker = Worker(settings)
+        self._working = working or Worker(settings)
 
     @property
     def port(self) -> int:
@@ -61,16 +73,16 @@ class Service:
 
     def run(self) -> None:
         """Serve; returns when ``stop`` was called and what was in hand has ended."""
-        self._worker.start()
+        self._working.start()
         self._server.run()
-        self._acceptor.close()
         for database in (self._reading, self._writing):
             database.close()
         self._lock.free()
 
     def _wind_up(self) -> None:
         self._acceptor.stop()
-        self._worker.stop()
+        self._working.stop()
+        self._acceptor.close()
 
     def stop(self) -> None:
         """Accept nothing more and let ``run`` return; may be called by a signal handler."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 import requests
 
+from connector_proxy import outcomes, service
+from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.engine import Engine
+from connector_proxy.records import Outcome
 from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
 from connector_proxy.values import HostPattern
-from connector_proxy.web import create_app
-from connector_proxy.web.server import Server
+from connector_proxy.worker import Worker
 from tests.filestore import FileStore
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +33,13 @@ AGENT_HEADERS = json.loads((PAYLOADS / "agent_headers.json").read_text(encoding=
 def payload(name: str = "bulk_stp.json") -> dict[str, Any]:
     document: dict[str, Any] = json.loads((PAYLOADS / name).read_text(encoding="utf-8"))
     return document
+
+
+def another(document: dict[str, Any]) -> dict[str, Any]:
+    """The same task or event, run once more."""
+    if "task" in document:
+        return {**document, "task": {**document["task"], "occurrenceId": str(uuid.uuid4())}}
+    return {**document, "guid": str(uuid.uuid4())}
 
 
 @pytest.fixture
@@ -57,6 +68,7 @@ def settings(conf: Path) -> Settings:
         connecttimeout=2.0,
         readtimeout=5.0,
         threads=16,
+        concurrency=8,
     )
 
 
@@ -75,39 +87,77 @@ def emulator(settings: Settings) -> Iterator[Emulator]:
 
 
 class Service:
-    """The service behind waitress, in threads of this process."""
+    """The whole service in threads of this process. In production what carries out is a process
+    of its own (tests/test_crash.py)."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.engine = Engine(settings)
-        self.server = Server(create_app(settings, self.engine), settings)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
+    def __init__(self, settings: Settings, carrier: Carrier | None = None) -> None:
+        self.settings = settings
+        self.parts = service.Service(settings, Engine(settings, carrier))
+        self.thread = threading.Thread(target=self.parts.run, daemon=True)
         self.thread.start()
-        self.port = self.server.port
+        self.port = self.parts.port
         self.url = f"http://127.0.0.1:{self.port}"
+        self.deliveries = self.parts.deliveries
 
     def post(self, body: bytes | dict[str, Any], path: str = "/ExecuteSTP") -> requests.Response:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return requests.post(self.url + path, data=raw, headers=AGENT_HEADERS, timeout=30)
 
+    def record(self, answer: requests.Response) -> dict[str, Any]:
+        """The record of the delivery that ``answer`` speaks of."""
+        found = requests.get(f"{self.url}/deliveries/{answer.json()['deliveryId']}", timeout=30)
+        assert found.status_code == 200, found.text
+        record: dict[str, Any] = found.json()
+        return record
+
+    def ended(self, answer: requests.Response, *, attempts: int = 1) -> dict[str, Any]:
+        """That record, when there have been so many attempts and none is at hand or planned."""
+        for _ in range(600):
+            record = self.record(answer)
+            over = record["state"] not in ("waiting", "running")
+            if over and len(record["attempts"]) >= attempts:
+                return record
+            time.sleep(0.05)
+        raise AssertionError(record)
+
     def stop(self) -> None:
-        self.server.stop()
+        self.parts.stop()
         self.thread.join(15)
         assert not self.thread.is_alive(), "the service did not end"
-        self.engine.close()
+
+
+class StubCarrier(Carrier):
+    """Carries out what a test says: ``deed`` gets the stored process and the body."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.deed: Callable[[str, bytes], Outcome] = lambda stp_name, body: outcomes.done(200)
+        self.seen: list[tuple[str, bytes]] = []
+
+    def carry_out(self, stp_name: str, body: bytes) -> Carried:
+        self.seen.append((stp_name, body))
+        return Carried(self.deed(stp_name, body), "stub", 1)
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Settings], Service]]:
+def carrier(settings: Settings) -> StubCarrier:
+    return StubCarrier(replace(settings, stpurl="http://127.0.0.1:1/{{stpName}}"))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Service]]:
     """Starts services; all of them end with the test."""
     running: list[Service] = []
 
-    def starter(settings: Settings) -> Service:
-        running.append(Service(settings))
+    def starter(settings: Settings, carrier: Carrier | None = None) -> Service:
+        while running:  # the durable queue is there once a process
+            running.pop().stop()
+        running.append(Service(settings, carrier))
         return running[-1]
 
     yield starter
-    for service in running:
-        service.stop()
+    for one in running:
+        one.stop()
 
 
 @pytest.fixture

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from connector_proxy import logs
+from connector_proxy import asjson, logs
 from connector_proxy.emulator import Emulator
+from connector_proxy.schedule import Pauses
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
-from tests.conftest import PAYLOADS, Service, payload
+from tests.conftest import PAYLOADS, Service, another, payload
 from tests.filestore import FileStore, s3_error
 
 
@@ -137,6 +138,7 @@ def test_an_attempt_is_one_line_with_everything_on_it(
     service = start(settings)
     document = {**payload(), "presignedUrls": store.urls(b"a,b", b"1,2\n")}
     answer = service.post(document).json()
+    service.stop()
     (attempt,) = [one for one in line(settings).splitlines() if " attempt " in one]
     assert f"[{answer['requestId']} {answer['deliveryId']}] attempt " in attempt
     facts = json.loads(attempt.split(" attempt ")[1])
@@ -144,7 +146,7 @@ def test_an_attempt_is_one_line_with_everything_on_it(
     assert facts == {
         "stp": "Download File", "task": "Spring audience to SAS", "destination": "embedded",
         "occurrence": payload()["task"]["occurrenceId"], "verdict": "done", "code": "done",
-        "status": 200, "result": answer["result"],
+        "attempt": 1, "state": "done", "status": 200, "result": answer["result"],
     }  # fmt: skip
 
 
@@ -165,17 +167,14 @@ def test_no_secret_reaches_the_log_or_an_answer_on_any_path(
         readtimeout=1.0,
     )
     logs.start(settings)
-    sas = start(replace(settings, stpurl=emulator.stpurl))
-    soap = start(replace(settings, stpurl=emulator.url + "/SASBIWS/services/{{stpName}}"))
-    embedded = start(settings)
+    sas = replace(settings, stpurl=emulator.stpurl, retryschedule=Pauses(), waitseconds=5)
+    soap = replace(sas, stpurl=emulator.url + "/SASBIWS/services/{{stpName}}")
     documents = [
         json.dumps({**payload(), "presignedUrls": store.urls(b"a,b", b"Jane Secret,2\n")}).encode()
     ]
     documents += [path.read_bytes() for path in PAYLOADS.iterdir()]
     answers = []
-    for raw in documents:
-        answers += [one.post(raw).text for one in (sas, soap, embedded)]
-    for fail in (
+    fails = (
         "fault-1000",
         "fault-3000",
         "own-error",
@@ -183,11 +182,18 @@ def test_no_secret_reaches_the_log_or_an_answer_on_any_path(
         "logon-page",
         "cut-body",
         "not-sasbiws",
-    ):
-        emulator.behave(fail=fail)
-        answers += [one.post(documents[0]).text for one in (sas, soap)]
+    )
+    for own in (sas, soap, settings):
+        service = start(replace(own, datafolder=tmp_path / str(len(answers))))
+        for raw in documents:
+            answers.append(service.post(raw).text)
+        for fail in fails:
+            emulator.behave(fail=fail)
+            answers.append(service.post(another(json.loads(documents[0]))).text)
+        emulator.behave(fail="")
     store.answers["data"] = s3_error(403, "AccessDenied")
-    answers.append(embedded.post(documents[0]).text)
+    answers.append(service.post(another(json.loads(documents[0]))).text)
+    answers += [json.dumps(asjson.delivery(one, with_attempts=True)) for one in service.deliveries.search()]
     found = line(settings) + "".join(answers)
     for secret in (
         "pass-w0rd",

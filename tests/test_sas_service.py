@@ -19,7 +19,7 @@ from connector_proxy.emulator import FAILURES, Emulator
 from connector_proxy.health import Condition, run_checks
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
-from tests.conftest import Service, payload
+from tests.conftest import Service, another, payload
 from tests.filestore import FileStore
 
 META = b"identity_id,customer_id"
@@ -32,11 +32,12 @@ TEMPLATES = {
     "soap": "/SASBIWS/services/{{stpName}}",
     "soap by path": "/SASBIWS/services/storedProcesses/CI360/{{stpName}}",
 }
+STATES = {200: "done", 202: "waiting", 502: "refused", 504: "held"}
 EXPECTED = {
     "fault-1000": (502, "credentials"),
     "fault-2000": (502, "not_callable"),
     "fault-3000": (502, "sas_error"),
-    "fault-4000": (503, "sas_unreachable"),
+    "fault-4000": (202, "sas_unreachable"),
     "fault-5000": (504, "outcome_unknown"),
     "warning": (502, "sas_error"),
     "own-error": (502, "stored_process_error"),
@@ -44,8 +45,8 @@ EXPECTED = {
     "text": (200, None),
     "cdata": (200, None),
     "base64": (200, None),
-    "html-502": (503, "sas_unreachable"),
-    "html-503": (503, "busy"),
+    "html-502": (202, "sas_unreachable"),
+    "html-503": (202, "busy"),
     "html-504": (504, "outcome_unknown"),
     "logon-page": (502, "logon_page"),
     "logon-redirect": (502, "logon_page"),
@@ -56,12 +57,12 @@ EXPECTED = {
     "slow-body": (504, "outcome_unknown"),
     "cut-headers": (504, "outcome_unknown"),
     "cut-body": (504, "outcome_unknown"),
-    "refuse": (503, "sas_unreachable"),
+    "refuse": (202, "sas_unreachable"),
 }
 
 
 def bulk(store: FileStore, **more: Any) -> dict[str, Any]:
-    return {**payload(), "presignedUrls": store.urls(META, ROWS), **more}
+    return {**another(payload()), "presignedUrls": store.urls(META, ROWS), **more}
 
 
 def dataset(settings: Settings, answer: dict[str, Any]) -> list[list[str]]:
@@ -98,27 +99,33 @@ def test_a_failure_gives_its_status_and_advice(
     store: FileStore,
     start: Callable[[Settings], Service],
 ) -> None:
-    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=1.0, threads=2))
+    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=1.0))
     emulator.behave(fail=fail)
     response = service.post(bulk(store))
     status, code = EXPECTED[fail]
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/json"
+    record = service.record(response)
+    assert record["state"] == STATES[status]
+    (attempt,) = record["attempts"]
     if status != 200:
+        assert (record["code"], attempt["code"]) == (code, code)
+        assert record["message"] and record["advice"]
+    if status > 202:
         error = response.json()["error"]
-        assert error["code"] == code
-        assert error["message"] and error["advice"]
-        assert response.json()["deliveryId"]
-    assert ("Retry-After" in response.headers) == (status == 503)
+        assert (error["code"], error["message"]) == (code, record["message"])
+        assert response.json()["deliveryId"] == record["deliveryId"]
+    assert ("nextAttemptAt" in record) == (status == 202)
     emulator.behave(fail="")
     assert service.post(bulk(store)).status_code == 200, "the next one is not harmed"
 
 
-def test_no_thread_hangs_past_its_time_out(
+def test_no_attempt_hangs_past_its_time_out(
     settings: Settings, emulator: Emulator, store: FileStore, start: Callable[[Settings], Service]
 ) -> None:
-    """Two threads, six requests whose replies drip for minutes: all are answered in time."""
-    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=0.5, threads=2))
+    """Two attempts at a time, six requests whose replies drip for minutes: all are answered in
+    time."""
+    service = start(replace(settings, stpurl=emulator.stpurl, readtimeout=0.5, concurrency=2))
     emulator.behave(fail="slow-headers")
     statuses: list[int] = []
     threads = [
@@ -138,9 +145,11 @@ def test_a_server_that_refuses_connections_may_be_tried_again(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/SASBIWS/rest/storedProcesses/{{{{stpName}}}}"
-        response = start(replace(settings, stpurl=url)).post(bulk(store))
-    assert response.status_code == 503
-    assert "onnection refused" in response.json()["error"]["message"]
+        service = start(replace(settings, stpurl=url))
+        response = service.post(bulk(store))
+        record = service.record(response)
+    assert (response.status_code, record["state"]) == (202, "waiting")
+    assert "onnection refused" in record["message"]
 
 
 def test_the_emulator_can_refuse_connections(
@@ -151,24 +160,28 @@ def test_the_emulator_can_refuse_connections(
     with Emulator(
         embedded_stored_process(settings), behaviour=Behaviour(fail="refuse")
     ) as refusing:
-        response = start(replace(settings, stpurl=refusing.stpurl)).post(bulk(store))
-    assert (response.status_code, response.json()["error"]["code"]) == EXPECTED["refuse"]
+        service = start(replace(settings, stpurl=refusing.stpurl))
+        response = service.post(bulk(store))
+        code = service.record(response)["code"]
+    assert (response.status_code, code) == EXPECTED["refuse"]
 
 
 def test_an_unknown_host_may_be_tried_again(
     settings: Settings, start: Any, store: FileStore
 ) -> None:
     url = "http://no-such-host.invalid/SASBIWS/rest/storedProcesses/{{stpName}}"
-    response = start(replace(settings, stpurl=url)).post(bulk(store))
-    assert response.status_code == 503
-    assert "host name is not known" in response.json()["error"]["message"]
+    service = start(replace(settings, stpurl=url))
+    response = service.post(bulk(store))
+    assert response.status_code == 202
+    assert "host name is not known" in service.record(response)["message"]
 
 
 def test_a_server_without_trusted_tls_gets_nothing(settings: Settings, emulator: Emulator, start: Any, store: FileStore) -> None:  # fmt: skip
     url = emulator.stpurl.replace("http://", "https://")
-    response = start(replace(settings, stpurl=url)).post(bulk(store))
-    assert response.status_code == 503
-    assert "TLS" in response.json()["error"]["message"]
+    service = start(replace(settings, stpurl=url))
+    response = service.post(bulk(store))
+    assert response.status_code == 202
+    assert "TLS" in service.record(response)["message"]
     assert emulator.requests == []
 
 
@@ -193,9 +206,10 @@ def test_tls_is_trusted_by_the_certificates_of_cabundle_alone(
         stpusername=known[0],
         stppassword=known[1],
     )
-    refused = start(own).post(bulk(store))
-    assert (refused.status_code, emulator.requests) == (503, [])
-    assert "TLS" in refused.json()["error"]["message"]
+    untrusting = start(own)
+    refused = untrusting.post(bulk(store))
+    assert (refused.status_code, emulator.requests) == (202, [])
+    assert "TLS" in untrusting.record(refused)["message"]
     service = start(replace(own, cabundle=tls_emulator))
     assert [service.post(bulk(store)).status_code for _ in range(3)] == [200] * 3
 

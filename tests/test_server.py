@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from connector_proxy.emulator import Emulator
-from tests.conftest import PAYLOADS, Service, payload
+from tests.conftest import PAYLOADS, Service, another, payload
 from tests.filestore import FileStore
 
 RAW = (PAYLOADS / "bulk_stp.json").read_bytes()
@@ -109,7 +109,9 @@ def test_requests_in_flight_are_finished_before_the_end(
     document = {**payload(), "presignedUrls": store.urls(b"a,b", b"1,2\n")}
     answers: list[int] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(sas_service.post(document).status_code))
+        threading.Thread(
+            target=lambda: answers.append(sas_service.post(another(document)).status_code)
+        )
         for _ in range(3)
     ]
     for thread in threads:
@@ -173,6 +175,7 @@ def test_a_port_in_use_is_said_in_words(conf: Path, embedded_service: Service) -
     result = subprocess.run(
         [sys.executable, "-m", "connector_proxy", "serve", "--conf", str(conf), "--host", "127.0.0.1",
          "--port", str(embedded_service.port)],
+        env={**os.environ, "CONNECTOR_PROXY_DATAFOLDER": str(conf.parent / "elsewhere")},
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert result.returncode == 1

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +16,41 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from connector_proxy.engine import Engine
+from connector_proxy import service as whole
 from connector_proxy.intake import stp_name_issue
-from connector_proxy.records import Delivery, Outcome, Verdict
+from connector_proxy.records import Outcome, Verdict
 from connector_proxy.settings import Settings
-from connector_proxy.web import create_app
-from tests.conftest import PAYLOADS, payload
+from tests.conftest import PAYLOADS, Service, StubCarrier, payload
 from tests.test_stream import json_objects, json_values
 
 
-class StubEngine(Engine):
-    """Accepts for real and carries out what a test says."""
-
-    def __init__(self, settings: Settings, carry_out: Callable[[Delivery], Outcome]) -> None:
-        super().__init__(settings)
-        self.deed = carry_out
-
-    def carry_out(self, delivery: Delivery) -> Outcome:
-        return self.deed(delivery)
+@pytest.fixture
+def service(start: Callable[..., Service], settings: Settings, carrier: StubCarrier) -> Service:
+    carrier.deed = lambda stp_name, body: Outcome(Verdict.DONE, "done", result={"rows": 3})
+    return start(settings, carrier)
 
 
 @pytest.fixture
-def engine(settings: Settings) -> Iterator[StubEngine]:
-    engine = StubEngine(
-        settings, lambda delivery: Outcome(Verdict.DONE, "done", result={"rows": 3})
-    )
-    yield engine
-    engine.close()
+def client(service: Service) -> FlaskClient:
+    return service.parts.app.test_client()
+
+
+class Nobody:
+    """Carries nothing out: what is accepted waits."""
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
 
 @pytest.fixture
-def client(settings: Settings, engine: StubEngine) -> FlaskClient:
-    return create_app(settings, engine).test_client()
+def accepting(settings: Settings) -> Iterator[FlaskClient]:
+    parts = whole.Service(replace(settings, waitseconds=0), Nobody())
+    yield parts.app.test_client()
+    parts.stop()
+    parts.run()
 
 
 RAW = (PAYLOADS / "bulk_stp.json").read_bytes()
@@ -62,24 +66,29 @@ def test_a_delivery_that_is_done_is_answered_with_its_ids(client: FlaskClient) -
 
 
 @pytest.mark.parametrize(
-    ("verdict", "status"),
-    [(Verdict.REFUSED, 502), (Verdict.RETRY, 503), (Verdict.UNKNOWN, 504)],
+    ("verdict", "status", "state"),
+    [
+        (Verdict.REFUSED, 502, "refused"),
+        (Verdict.RETRY, 202, "waiting"),
+        (Verdict.UNKNOWN, 504, "held"),
+    ],
 )
-def test_a_verdict_becomes_a_status(
-    verdict: Verdict, status: int, client: FlaskClient, engine: StubEngine
+def test_a_first_verdict_becomes_a_status(
+    verdict: Verdict, status: int, state: str, client: FlaskClient, carrier: StubCarrier
 ) -> None:
-    engine.deed = lambda delivery: Outcome(verdict, "c", "what", "advice", cause="secret words")
+    carrier.deed = lambda stp_name, body: Outcome(
+        verdict, "c", "what", "advice", cause="secret words"
+    )
     response = client.post("/ExecuteSTP", data=RAW)
     assert response.status_code == status
-    assert response.get_json()["error"]["advice"] == "advice"
-    assert response.get_json()["deliveryId"]
-    assert b"secret words" not in response.data
-    assert response.headers.get("Retry-After") == ("60" if status == 503 else None)
-
-
-def test_the_wait_that_sas_asked_for_is_handed_on(client: FlaskClient, engine: StubEngine) -> None:
-    engine.deed = lambda delivery: Outcome(Verdict.RETRY, "busy", "m", "a", retry_after=7)
-    assert client.post("/ExecuteSTP", data=RAW).headers["Retry-After"] == "7"
+    answer = response.get_json()
+    if status > 202:
+        assert answer["error"]["advice"] == "advice"
+    record = client.get(f"/deliveries/{answer['deliveryId']}")
+    assert record.get_json()["state"] == state
+    assert b"secret words" not in response.data + record.data
+    if status == 202:
+        assert (answer["status"], answer["statusUrl"]) == ("accepted", f"/deliveries/{answer['deliveryId']}")
 
 
 @pytest.mark.parametrize(
@@ -112,12 +121,12 @@ def test_every_other_request_is_answered_in_json(
 
 
 def test_a_fault_of_ours_is_answered_without_its_words(
-    client: FlaskClient, engine: StubEngine, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, service: Service, caplog: pytest.LogCaptureFixture, monkeypatch: Any
 ) -> None:
-    def fails(delivery: Delivery) -> Outcome:
+    def fails(*_: object) -> None:
         raise RuntimeError("the words of the fault")
 
-    engine.deed = fails
+    monkeypatch.setattr(service.parts._acceptor, "accept", fails)
     response = client.post("/ExecuteSTP", data=RAW)
     assert response.status_code == 500
     assert response.get_json()["error"]["code"] == "internal_error"
@@ -138,6 +147,19 @@ def test_a_request_id_that_could_do_harm_is_replaced(given_id: str, client: Flas
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
+def test_a_fault_of_ours_while_it_is_carried_out_holds_the_delivery(
+    client: FlaskClient, carrier: StubCarrier, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(stp_name: str, body: bytes) -> Outcome:
+        raise RuntimeError("the words of the fault")
+
+    carrier.deed = fails
+    response = client.post("/ExecuteSTP", data=RAW)
+    assert (response.status_code, response.get_json()["error"]["code"]) == (504, "internal_error")
+    assert b"words of the fault" not in response.data
+    assert "words of the fault" in caplog.text
+
+
 def test_the_trace_id_of_ci_360_is_the_request_id(client: FlaskClient) -> None:
     headers = {"x-ci360-con-inv-trace-id": "inv-1", "X-Request-ID": "r-1"}
     assert client.post("/ExecuteSTP", data=RAW, headers=headers).get_json()["requestId"] == "inv-1"
@@ -149,12 +171,12 @@ def test_the_content_type_does_not_matter(client: FlaskClient) -> None:
 
 
 def test_the_longest_names_still_give_a_small_answer(
-    client: FlaskClient, engine: StubEngine
+    client: FlaskClient, carrier: StubCarrier
 ) -> None:
     name = "\U0001d400" * 128  # a letter that JSON escapes with twelve characters
     assert stp_name_issue(name) == ""
     result: dict[str, str | int] = {"dataSet": "\U0001d400" * 128, "rows": 10**14}
-    engine.deed = lambda delivery: Outcome(Verdict.DONE, "done", result=result)
+    carrier.deed = lambda stp_name, body: Outcome(Verdict.DONE, "done", result=result)
     document = {**payload(), "sendParameters": {"stpName": name}}
     response = client.post(
         "/ExecuteSTP", data=json.dumps(document), headers={"X-Request-ID": "x" * 200}
@@ -189,11 +211,11 @@ def test_the_longest_names_still_give_a_small_answer(
         "sendParameters": {"stpName": "A"},
     }
 )
-def test_any_object_is_done_or_gets_a_client_error_with_a_path(
-    document: dict[str, Any], client: FlaskClient
+def test_any_object_is_accepted_or_gets_a_client_error_with_a_path(
+    document: dict[str, Any], accepting: FlaskClient
 ) -> None:
-    response = client.post("/ExecuteSTP", data=json.dumps(document))
-    assert response.status_code in (200, 422), response.data
+    response = accepting.post("/ExecuteSTP", data=json.dumps(document))
+    assert response.status_code in (200, 202, 422), response.data
     assert len(response.data) < 4096
     if response.status_code == 422:
         assert all(detail["field"] for detail in response.get_json()["error"]["details"])

@@ -145,7 +145,7 @@ class Server:
         the application says 503 then."""
         while not self._stopping.is_set():
             self._loop()
-        winding_up = threading.Thread(target=self._wind_up, name="winding up")
+        winding_up = threading.Thread(target=self._wind_up_and_wake, name="winding up")
         winding_up.start()
         while winding_up.is_alive():
             self._loop()
@@ -161,11 +161,18 @@ class Server:
             listener.trigger.close()
         wasyncore.close_all(self._map)
 
+    def _wind_up_and_wake(self) -> None:
+        self._wind_up()
+        self._wake()
+
     def stop(self) -> None:
         """Let ``run`` wind up and return; may be called by a signal handler."""
         if self._stopping.is_set():
             return
         self._stopping.set()
+        self._wake()
+
+    def _wake(self) -> None:
         for listener in self._listeners:
             listener.pull_trigger()
 
