@@ -157,8 +157,8 @@ KEYS = (
     Key("keeppayloaddays", SERVICE_INI, values.whole(0, 36500), "7", False,
         "Days that the payload of a finished delivery is kept."),
     Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
-        "postgresql+psycopg://user:password@host:5432/database, where several instances share "
-        "the work; empty: a file in datafolder."),
+        "Database that instances share, postgresql+psycopg://user:password@host:5432/database; "
+        "empty: a file."),
     Key("stpusername", CREDENTIALS_INI, values.secret, "", True,
         "User for the stored processes; empty: none is sent."),
     Key("stppassword", CREDENTIALS_INI, values.secret, "", True,
