@@ -267,10 +267,11 @@ class Ledger:
         from this process meanwhile, so that its end counts no more.
 
         While a stored process is paused for its failures, a probe that is refused for the same
-        kind of reason does not cost its delivery.
+        kind of reason does not cost its delivery. An attempt that this service interrupted by
+        its own end says nothing about the stored process.
         """
         delivery, outcome = begun.delivery, carried.outcome
-        blames_stp = outcome.code in schedule.OF_THE_DESTINATION
+        blames_stp = outcome.code in schedule.OF_THE_DESTINATION and not begun.interrupted
         spared = begun.probing and blames_stp and outcome.verdict is not Verdict.UNKNOWN
         tries = begun.tries + (not spared)
         following = Next(State.WAITING)
