@@ -220,6 +220,7 @@ class Deliveries:
         """Take over the work of an instance that will not come back; returns how many
         deliveries. What it had begun is not repeated but held (or repeated, where the settings
         say so). Raises ``NotPossible`` while that instance is alive."""
+        instance = instance.lower()  # as the settings have it
         lock = InstanceLock(self._database, instance, WORKING)
         if not lock.take():
             raise NotPossible(
