@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 
 from connector_proxy.database import Database
-from connector_proxy.errors import QueueUnavailable
+from connector_proxy.errors import Collision, QueueUnavailable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +24,8 @@ class Commits(Generic[Item, Result]):
     """Hands items to ``apply`` in groups, each group in one transaction of ``database``.
 
     ``apply`` returns one result an item, in their order. It may be called again with a part of
-    them when the transaction failed.
+    them when the transaction failed. What collided with another process is tried once more,
+    alone: then it finds what the other one wrote.
     """
 
     def __init__(
@@ -69,20 +70,21 @@ class Commits(Generic[Item, Result]):
             first = self._waiting.get()
         return group, False
 
-    def _commit(self, group: list[tuple[Item, Future[Result]]]) -> None:
+    def _commit(self, group: list[tuple[Item, Future[Result]]], *, again: bool = True) -> None:
         if not group:
             return
         try:
             with self._database.write() as connection:
                 results = self._apply(connection, [item for item, _ in group])
-        except QueueUnavailable as error:
-            _fail(group, error)
         except Exception as error:  # the thread must live, and the others must not suffer
-            if len(group) == 1:
+            collided = isinstance(error, sa.exc.IntegrityError | Collision)
+            alone = len(group) == 1
+            hopeless = isinstance(error, QueueUnavailable) or alone
+            if hopeless and not (collided and again):
                 _fail(group, error)
-            else:
-                for one in group:
-                    self._commit([one])
+                return
+            for one in group:
+                self._commit([one], again=not alone)
         else:
             for (_, future), result in zip(group, results, strict=True):
                 future.set_result(result)

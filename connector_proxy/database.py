@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy.pool import QueuePool
 
-from connector_proxy.errors import ConfigurationError, QueueUnavailable
+from connector_proxy.errors import Collision, ConfigurationError, QueueUnavailable
 from connector_proxy.settings import Settings
 
 FILE = "deliveries.sqlite"
@@ -214,7 +214,8 @@ class Database:
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that may write: committed at the end, rolled back on an exception.
 
-        Raises ``QueueUnavailable`` where the database cannot be reached or written. SQLite: the
+        Raises ``QueueUnavailable`` where the database cannot be reached or written, and its kind
+        ``Collision`` where PostgreSQL gave this transaction up in favour of another. SQLite: the
         lock is taken at the beginning, in short steps, since SQLite's own waiting sleeps up to
         a tenth of a second and a writer that comes later may win every time.
         """
@@ -226,7 +227,8 @@ class Database:
         except sa.exc.IntegrityError:
             raise
         except (sa.exc.OperationalError, sa.exc.DatabaseError, sa.exc.TimeoutError) as error:
-            raise QueueUnavailable(
+            kind = Collision if _collided(error) else QueueUnavailable
+            raise kind(
                 f"The delivery cannot be kept: {why(error)}.",
                 cause=why(error),
                 advice=advice(error),
@@ -349,6 +351,11 @@ def _fault(error: Exception) -> tuple[str, str]:
     known = _FAULTS.get(name)
     other = "See that the database server runs and that queueurl in credentials.ini is right."
     return known or (name or "the database does not answer", other)
+
+
+def _collided(error: Exception) -> bool:
+    """Whether PostgreSQL told of a deadlock or of a transaction that cannot be serialized."""
+    return getattr(getattr(error, "orig", None), "sqlstate", "") in ("40P01", "40001")
 
 
 def why(error: Exception) -> str:

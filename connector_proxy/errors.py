@@ -107,6 +107,11 @@ class QueueUnavailable(ConnectorProxyError):
     retry_after = 30
 
 
+class Collision(QueueUnavailable):
+    """Another process held what this one needed, and each waited for the other; the same again
+    will do."""
+
+
 class NotPossible(ConnectorProxyError):
     """What an administrator asked for does not fit the state of the delivery (409)."""
 
