@@ -193,8 +193,8 @@ class Database:
 
     def _carry_forward(self, connection: sa.Connection) -> None:
         if not self.is_file:
-            connection.execute(sa.schema.CreateSchema(_SCHEMA, if_not_exists=True))
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(360)"))
+            connection.execute(sa.schema.CreateSchema(_SCHEMA, if_not_exists=True))
         schema = None if self.is_file else _SCHEMA
         if not sa.inspect(connection).has_table(_version.name, schema=schema):
             version = 0
