@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROWS ?= 1000
 SAS ?= embedded
+KILLS ?= 200
 ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test run lint types bench clean
+.PHONY: install demo test run lint types bench soak clean
 
 install: $(VENV)/installed
 
@@ -37,6 +38,9 @@ lint: $(VENV)/installed-test
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
+
+soak: $(VENV)/installed-test
+	$(BIN)/python -m tests.soak --kills $(KILLS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench.py

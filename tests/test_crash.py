@@ -1,0 +1,232 @@
+"""The service dies in every way that a process can die, and nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from connector_proxy.emulator import Emulator
+from connector_proxy.records import State
+from tests.crashing import (
+    PATIENCE,
+    Gate,
+    ServiceProcess,
+    arrived,
+    ended,
+    storm,
+    triggered,
+    wait_until,
+)
+
+KILLS = 25
+
+Starter = Callable[..., ServiceProcess]
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A stored process that stands still until it is let through."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def sas(gate: Gate) -> Iterator[Emulator]:
+    with Emulator(gate) as running:
+        yield running
+
+
+@pytest.fixture
+def started(tmp_path: Path, sas: Emulator) -> Iterator[Starter]:
+    """Starts a service process that calls ``sas``; it ends with the test."""
+    running: list[ServiceProcess] = []
+
+    def starter(**settings: object) -> ServiceProcess:
+        service = ServiceProcess(tmp_path, stpurl=sas.stpurl, **settings)
+        running.append(service)
+        service.start()
+        return service
+
+    yield starter
+    for service in running:
+        service.end()
+
+
+def has_arrived(sas: Emulator, count: int = 1) -> None:
+    wait_until("the stored process is called", lambda: arrived(sas).total() == count)
+
+
+def test_nothing_is_lost_or_done_twice_when_processes_die_at_any_moment(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")  # pytest shows it when the test fails
+    figures = storm(tmp_path, kills=KILLS, seed=seed)
+    print(figures)
+    figures.check()
+    assert figures.kills.total() == KILLS
+    assert figures.states[State.DONE] > KILLS
+
+
+def test_it_holds_the_delivery_whose_attempt_was_in_hand(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started()
+    delivery_id = service.accept(triggered())
+    has_arrived(sas)
+    service.kill_both()
+    service.start()
+    record = service.ends_as(delivery_id, State.HELD)
+    gate.open()
+    assert (record["verdict"], record["code"]) == ("unknown", "outcome_unknown")
+    [attempt] = record["attempts"]
+    assert (attempt["number"], attempt["instance"]) == (1, "one")
+    assert (attempt["verdict"], attempt["code"]) == ("unknown", "outcome_unknown")
+    assert arrived(sas).total() == 1
+
+
+def test_it_carries_out_again_what_was_in_hand_where_the_administrator_says_so(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(onunknown="repeat")
+    delivery_id = service.accept(triggered())
+    has_arrived(sas)
+    service.kill_both()
+    gate.open()
+    service.start()
+    record = service.ends_as(delivery_id, State.DONE)
+    assert [one["code"] for one in record["attempts"]] == ["outcome_unknown", "done"]
+    assert arrived(sas).total() == 2
+
+
+def test_its_own_death_does_not_pause_a_stored_process(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(concurrency=8)
+    in_hand = [service.accept(triggered()) for _ in range(8)]
+    has_arrived(sas, 8)
+    service.kill_both()
+    gate.open()
+    service.start()
+    for delivery_id in in_hand:
+        service.ends_as(delivery_id, State.HELD)
+    service.ends_as(service.accept(triggered()), State.DONE)
+
+
+def test_what_waits_is_carried_out_after_both_have_died(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(concurrency=1)
+    first, *others = [service.accept(triggered()) for _ in range(5)]
+    has_arrived(sas)
+    service.kill_both()
+    gate.open()
+    service.start()
+    service.ends_as(first, State.HELD)
+    for delivery_id in others:
+        service.ends_as(delivery_id, State.DONE)
+    assert set(arrived(sas).values()) == {1}
+
+
+def test_the_working_process_finishes_what_it_has_in_hand_when_the_other_one_dies(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(drainseconds=PATIENCE)
+    delivery_id = service.accept(triggered())
+    has_arrived(sas)
+    left_behind = service.kill_answering()
+    assert left_behind is not None
+    service.start()
+    gate.open()
+    wait_until("the working process ends by itself", lambda: ended(left_behind))
+    assert len(service.ends_as(delivery_id, State.DONE)["attempts"]) == 1
+    service.ends_as(service.accept(triggered()), State.DONE)
+    assert arrived(sas).total() == 2
+
+
+def test_the_working_process_does_not_outlive_its_time_when_the_other_one_dies(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(drainseconds=1)
+    delivery_id = service.accept(triggered())
+    has_arrived(sas)
+    left_behind = service.kill_answering()
+    assert left_behind is not None
+    wait_until("the working process ends by itself", lambda: ended(left_behind))
+    service.start()
+    service.ends_as(delivery_id, State.HELD)
+    assert arrived(sas).total() == 1
+
+
+def test_the_working_process_is_started_again_when_it_dies(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(concurrency=1)
+    in_hand, waiting = service.accept(triggered()), service.accept(triggered())
+    has_arrived(sas)
+    first = service.working()
+    assert first is not None
+    assert service.kill_working()
+    gate.open()
+    accepted_meanwhile = service.accept(triggered())
+    service.ends_as(in_hand, State.HELD)
+    service.ends_as(waiting, State.DONE)
+    service.ends_as(accepted_meanwhile, State.DONE)
+    second = service.working()
+    assert second is not None
+    assert second.pid != first.pid
+    assert "it is started again" in service.said()
+
+
+def test_a_second_service_of_the_same_name_does_not_start(started: Starter) -> None:
+    service = started()
+    second = service.command("serve", "--host", "127.0.0.1", "--port", "0")
+    assert second.returncode == 1
+    assert "Another service of the name 'one' runs with" in second.stderr
+    assert "give each instance a name of its own" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert service.answers()
+
+
+def test_it_ends_what_is_in_hand_and_accepts_nothing_new_when_it_is_told_to_end(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(drainseconds=PATIENCE, concurrency=1)
+    in_hand, waiting = service.accept(triggered()), service.accept(triggered())
+    has_arrived(sas)
+    working = service.working()
+    assert working is not None
+    service.tell_to_end()
+    refused = wait_until("it refuses webhooks", lambda: _refusal(service))
+    assert refused["error"]["code"] == "stopping"
+    assert service.record(in_hand)["state"] == State.RUNNING
+    gate.open()
+    assert service.wait() == 0
+    assert ended(working)
+    assert re.search(r"\bended$", service.said().strip())
+    service.start()
+    assert service.record(in_hand)["state"] == State.DONE
+    service.ends_as(waiting, State.DONE)
+    assert set(arrived(sas).values()) == {1}
+
+
+def _refusal(service: ServiceProcess) -> dict[str, dict[str, str]] | None:
+    answer = service.post(triggered())
+    return answer.json() if answer.status_code == 503 else None
+
+
+def test_it_ends_within_its_time_though_an_attempt_does_not(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    service = started(drainseconds=1)
+    delivery_id = service.accept(triggered())
+    has_arrived(sas)
+    service.tell_to_end()
+    assert service.wait(15) == 0
+    assert "ended with 1 attempts unfinished" in service.said()
+    service.start()
+    service.ends_as(delivery_id, State.HELD)
+    assert arrived(sas).total() == 1
