@@ -17,8 +17,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+import sqlalchemy as sa
+
 from connector_proxy import logs
-from connector_proxy.database import Database
+from connector_proxy.database import Database, advice, why
 from connector_proxy.engine import Engine
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.instance import WORKING, InstanceLock
@@ -52,14 +54,17 @@ class Worker:
         """Tell it to end; waits until its attempts in hand have ended or ``drainseconds`` and a
         margin have passed."""
         self._stopping.set()
-        with suppress(OSError):
-            assert self._pipe is not None
-            self._pipe.send(_STOP)
+        self._tell_to_end()
         self._watcher.join(self._settings.drainseconds + _MARGIN_SECONDS)
         if self._process.is_alive():
             _log.error("the working process did not end and is killed")
             self._process.kill()
             self._process.join()
+
+    def _tell_to_end(self) -> None:
+        with suppress(OSError):
+            assert self._pipe is not None
+            self._pipe.send(_STOP)
 
     def _launch(self) -> None:
         ours, theirs = _SPAWN.Pipe()
@@ -89,6 +94,8 @@ class Worker:
             if self._stopping.wait(pause):
                 return
             self._launch()
+            if self._stopping.is_set():  # the word to end may have gone to the one before it
+                self._tell_to_end()
 
     def _pass_on_lines(self) -> None:
         """Write the log lines of the process until its end of the pipe is closed."""
@@ -105,12 +112,18 @@ def run(settings: Settings, pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     logs.start_remote(settings, pipe)
     threading.Thread(target=_listen, args=(pipe, ending), daemon=True).start()
+    code = 1
     try:
         _work(settings, ending)
+        code = 0
     except ConnectorProxyError as error:
         _log.error("the working process cannot go on: %s %s", error, error.advice)
+    except sa.exc.OperationalError as error:
+        _log.error("the working process cannot go on: %s. %s", why(error), advice(error))
+    except Exception:
+        _log.exception("the working process cannot go on")
     logging.shutdown()
-    os._exit(0)  # attempts that outlast the drain must not hold the process
+    os._exit(code)  # threads that outlast the drain must not hold the process
 
 
 def _work(settings: Settings, ending: threading.Event) -> None:
