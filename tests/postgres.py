@@ -37,7 +37,8 @@ class Postgres:
     def __enter__(self) -> Postgres:
         try:
             self._create()
-            self._start()
+            self.port = _free_port()
+            self.start()
         except BaseException:
             self._remove()
             raise
@@ -50,7 +51,7 @@ class Postgres:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+            self.stop()
         finally:
             self._remove()
 
@@ -93,10 +94,12 @@ class Postgres:
             f"--pwfile={password}", "--encoding=UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
 
-    def _start(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def stop(self) -> None:
+        """Let it die as in a crash of its machine; ``start`` recovers what was committed."""
+        self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
+
+    def start(self) -> None:
+        """Start it at its port."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
             "-c fsync=off -c max_connections=100"
@@ -123,6 +126,12 @@ class Postgres:
 
     def _remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _copied(programs: Path, place: Path) -> Path:

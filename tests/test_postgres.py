@@ -133,7 +133,9 @@ def test_the_first_failures_of_a_stored_process_at_two_instances_are_counted(
     instances = [started("one"), started("two")]
     names = [f"Stp{number}" for number in range(10)]
     with ThreadPoolExecutor(20) as senders:
-        ids = list(senders.map(lambda n: instances[n % 2].accept(triggered(names[n // 2])), range(20)))
+        ids = list(
+            senders.map(lambda n: instances[n % 2].accept(triggered(names[n // 2])), range(20))
+        )
     for delivery_id in ids:
         record = instances[0].ends_as(delivery_id, State.REFUSED)
         assert record["code"] == "not_callable", record
@@ -204,7 +206,9 @@ def test_another_instance_takes_over_what_a_dead_one_had_in_hand(
 
 def test_a_second_service_of_the_same_name_does_not_start(started: Starter, tmp_path: Path) -> None:
     first = started("one")
-    second = ServiceProcess(tmp_path / "second", queueurl=first.environment["CONNECTOR_PROXY_QUEUEURL"])
+    second = ServiceProcess(
+        tmp_path / "second", queueurl=first.environment["CONNECTOR_PROXY_QUEUEURL"]
+    )
     refused = second.command("serve", "--host", "127.0.0.1", "--port", "0")
     assert refused.returncode == 1
     assert "Another service of the name 'one' runs with the database" in refused.stderr
@@ -222,6 +226,46 @@ def test_the_work_goes_on_after_the_database_cut_every_connection(
     service.ends_as(in_hand, State.DONE)
     service.ends_as(waiting, State.DONE)
     service.ends_as(service.accept(triggered()), State.DONE)
+    assert set(arrived(sas).values()) == {1}
+
+
+def test_it_refuses_webhooks_while_the_database_is_away_and_goes_on_when_it_is_back(
+    started: Starter, sas: Emulator, gate: Gate, postgres: Postgres
+) -> None:
+    service = started("one", concurrency=1)
+    in_hand, waiting = service.accept(triggered()), service.accept(triggered())
+    has_arrived(sas, 1)
+    postgres.stop()
+    try:
+        refused = service.post(triggered())
+        gate.open()
+    finally:
+        postgres.start()
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "queue_unavailable"
+    service.ends_as(in_hand, State.DONE)
+    service.ends_as(waiting, State.DONE)
+    wait_until("it accepts again", lambda: service.post(triggered()).status_code == 202)
+    has_arrived(sas, 3)
+    assert set(arrived(sas).values()) == {1}
+
+
+def test_a_working_process_that_dies_while_the_database_is_away_comes_back_with_it(
+    started: Starter, sas: Emulator, gate: Gate, postgres: Postgres
+) -> None:
+    service = started("one", concurrency=1)
+    in_hand, waiting = service.accept(triggered()), service.accept(triggered())
+    has_arrived(sas, 1)
+    postgres.stop()
+    try:
+        assert service.kill_working()
+        gate.open()
+        wait_until("the new one says what is wrong", lambda: "cannot go on" in service.said(20_000))
+    finally:
+        postgres.start()
+    wait_until("it answers again", service.answers)
+    service.ends_as(in_hand, State.HELD)
+    service.ends_as(waiting, State.DONE)
     assert set(arrived(sas).values()) == {1}
 
 
