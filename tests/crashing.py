@@ -463,15 +463,19 @@ def _reckon(
     figures.doubles += [guid for guid, count in came.items() if count > 1]
     for guid, delivery_id in answered.items():
         delivery = by_guid.get(guid)
-        if delivery is None or delivery.delivery_id != delivery_id or delivery.state in OPEN:
-            figures.lost.append(guid)
-        elif delivery.state is State.DONE and ended_there[guid] != 1:
+        same = delivery is not None and delivery.delivery_id == delivery_id
+        if delivery is None or not same or not _has_ended(delivery, ended_there[guid]):
             figures.lost.append(guid)
     for one in found:
         if one.occurrence_id not in answered:
             figures.mistakes.append(f"{one.delivery_id} was never sent to its end")
     for delivery_id, record in records.items():
         figures.mistakes += _faults_of(delivery_id, record)
+
+
+def _has_ended(delivery: Delivery, runs: int) -> bool:
+    """Whether it came to an end that is true: one that is done did run."""
+    return delivery.state not in OPEN and (delivery.state is not State.DONE or runs > 0)
 
 
 def _faults_of(delivery_id: str, record: Mapping[str, Any]) -> Iterator[str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from connector_proxy.commits import Commits
+from connector_proxy.database import Database, stored_processes
 from connector_proxy.emulator import Emulator
 from connector_proxy.records import State
 from tests.crashing import (
+    PATIENCE,
     Gate,
     ServiceProcess,
     arrived,
@@ -141,6 +146,49 @@ def test_the_first_failures_of_a_stored_process_at_two_instances_are_counted(
         assert record["code"] == "not_callable", record
     with known(instances[0].settings) as deliveries:
         assert [one.failures for one in deliveries.stored_processes()] == [2] * len(names)
+
+
+def test_two_instances_that_wait_for_each_other_both_come_to_write(
+    tmp_path: Path, queueurl: str
+) -> None:
+    settings = ServiceProcess(tmp_path, queueurl=queueurl).settings
+    databases = [Database(settings), Database(settings)]
+    databases[0].set_up()
+    with databases[0].write() as connection:
+        rows = [
+            {"stp_key": key, "stp_name": key, "failures": 0, "paused_by": "", "why": ""}
+            for key in "ab"
+        ]
+        connection.execute(sa.insert(stored_processes), rows)
+    both = threading.Barrier(2)
+    met: list[str] = []
+
+    def apply(connection: sa.Connection, orders: Sequence[str]) -> Sequence[str]:
+        for order in orders:
+            _count_failure(connection, order[0])
+            if order not in met:
+                met.append(order)
+                both.wait(PATIENCE)  # now each holds what the other one needs
+            _count_failure(connection, order[1])
+        return orders
+
+    commits = [Commits(database, apply) for database in databases]
+    with ThreadPoolExecutor(2) as writers:
+        written = list(writers.map(lambda one, order: one.run(order), commits, ("ab", "ba")))
+    assert written == ["ab", "ba"]
+    with known(settings) as deliveries:
+        assert [one.failures for one in deliveries.stored_processes()] == [2, 2]
+    for one, database in zip(commits, databases, strict=True):
+        one.close()
+        database.close()
+
+
+def _count_failure(connection: sa.Connection, stp_key: str) -> None:
+    connection.execute(
+        sa.update(stored_processes)
+        .where(stored_processes.c.stp_key == stp_key)
+        .values(failures=stored_processes.c.failures + 1)
+    )
 
 
 def test_instances_that_start_at_the_same_moment_create_the_tables_once(
