@@ -272,8 +272,8 @@ class Database:
         if self.is_file:
             with self.read() as connection:
                 file: Any = connection.connection.dbapi_connection
-                for pragma in ("incremental_vacuum", "wal_checkpoint(TRUNCATE)"):
-                    file.execute(f"PRAGMA {pragma}").fetchall()  # works while it is read
+                file.executescript("PRAGMA incremental_vacuum")  # one page a step: to the end
+                file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def shown(self) -> str:
         """Where it is, for people: without a password."""

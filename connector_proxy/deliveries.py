@@ -137,7 +137,13 @@ class Deliveries:
             if row.state != State.HELD:
                 raise NotPossible(f"The delivery is {row.state}; only a held one is resolved.")
             verdict = Verdict.DONE if state is State.DONE else Verdict.REFUSED
-            _end(connection, row, state, note, now, verdict=verdict)
+            words = {
+                "verdict": verdict,
+                "code": "resolved",
+                "message": f"An administrator looked and found it {state}.",
+                "advice": "",
+            }
+            _end(connection, row, state, note, now, **words)
         return self.show(row.delivery_id)
 
     def cancel(self, delivery_id: str, note: str, now: datetime) -> Delivery:
@@ -149,7 +155,12 @@ class Deliveries:
                 raise NotPossible(
                     f"The delivery is {row.state}; only one that waits or is held is cancelled."
                 )
-            _end(connection, row, State.CANCELLED, note, now)
+            words = {
+                "code": "cancelled",
+                "message": "An administrator cancelled this delivery.",
+                "advice": "Run the task again in CI 360, or let the delivery be replayed.",
+            }
+            _end(connection, row, State.CANCELLED, note, now, **words)
         return self.show(row.delivery_id)
 
     def pause(self, stp_name: str, now: datetime) -> int:
@@ -193,20 +204,23 @@ class Deliveries:
         count = 0
         while ids := self._ids(old):
             with self._database.write() as connection:
+                # Asked again: one of them may have begun a new round since.
+                still = sa.update(deliveries).where(deliveries.c.delivery_id.in_(ids), old)
+                gone = still.values(payload_kept=False).returning(deliveries.c.delivery_id)
+                ids = connection.execute(gone).scalars().all()
                 connection.execute(sa.delete(payloads).where(payloads.c.delivery_id.in_(ids)))
-                connection.execute(
-                    sa.update(deliveries)
-                    .where(deliveries.c.delivery_id.in_(ids))
-                    .values(payload_kept=False)
-                )
             count += len(ids)
         return count
 
     def _drop_deliveries(self, before: datetime) -> int:
+        old = _ended_before(before)
         count = 0
-        while ids := self._ids(_ended_before(before)):
+        while ids := self._ids(old):
             with self._database.write() as connection:
-                for table in (payloads, attempts, deliveries):
+                still = sa.delete(deliveries).where(deliveries.c.delivery_id.in_(ids), old)
+                gone = still.returning(deliveries.c.delivery_id)
+                ids = connection.execute(gone).scalars().all()
+                for table in (payloads, attempts):
                     connection.execute(sa.delete(table).where(table.c.delivery_id.in_(ids)))
             count += len(ids)
         return count
@@ -237,7 +251,7 @@ def _found(connection: Connection, delivery_id: str, *, lock: bool = False) -> R
     """The row of an id, or of the only one that begins like it."""
     start = delivery_id.strip().lower()
     own = deliveries.c.delivery_id
-    query = sa.select(deliveries).where(own >= start, own < start + "~")  # uses the index
+    query = sa.select(deliveries).where(own >= start, own < start + "g")  # uses the index
     rows = connection.execute((query.with_for_update() if lock else query).limit(2)).all()
     if len(rows) > 1:
         raise NoSuchDelivery("More than one delivery begins with this id; write more of it.")
@@ -268,8 +282,7 @@ def _end(
     state: State,
     note: str,
     now: datetime,
-    *,
-    verdict: Verdict | None = None,
+    **words: str,
 ) -> None:
     connection.execute(
         sa.update(deliveries)
@@ -283,7 +296,7 @@ def _end(
             next_attempt_at=None,
             note=note[:1000],
             changed_at=int(now.timestamp() * 1000),
-            verdict=verdict or row.verdict,
+            **words,
         )
     )
 

@@ -77,6 +77,7 @@ def run(settings: Settings, rows: int, emulated: bool, say: Say) -> None:
             "downloadhosts": files.pattern,
             "outputfolder": str(folder),
             "logfilepath": str(folder),
+            "datafolder": str(folder / "data"),
         }
         with _service(settings.conf, changed, say) as url:
             _show(url, files, folder, rows, say)

@@ -129,7 +129,7 @@ class Engine:
         if begun is None:
             return
         logs.request_id.set(begun.delivery.request_id)
-        carried = _interrupted() if begun.interrupted else self._carry_out(begun)
+        carried = self._carry_out(begun)
         stp_name = begun.delivery.stp_name
         cause = self._cause(carried.outcome, stp_name)
         repeat_unknown = self._carrier.repeats_unknown(stp_name)
@@ -141,6 +141,10 @@ class Engine:
         _log_attempt(begun, carried, cause, following)
 
     def _carry_out(self, begun: Begun) -> Carried:
+        if begun.interrupted:
+            return _INTERRUPTED
+        if not begun.body:
+            return _PAYLOAD_GONE
         return self._carrier.carry_out(begun.delivery.stp_name, begun.body)
 
     def _written(self, write: Write) -> Any:
@@ -182,14 +186,26 @@ def _each(connection: sa.Connection, writes: Sequence[Write]) -> list[Any]:
     return [write(connection) for write in writes]
 
 
-def _interrupted() -> Carried:
-    outcome = Outcome(
+_INTERRUPTED = Carried(
+    Outcome(
         Verdict.UNKNOWN,
         "outcome_unknown",
         "The service ended while the stored process was called; nobody can tell whether it ran.",
         "Look at its log and its dataset, then resolve the delivery or replay it.",
-    )
-    return Carried(outcome, "", 0)
+    ),
+    "",
+    0,
+)
+_PAYLOAD_GONE = Carried(
+    Outcome(
+        Verdict.REFUSED,
+        "payload_gone",
+        "The payload of the delivery is not in the database any more.",
+        "Run the task again in CI 360.",
+    ),
+    "",
+    0,
+)
 
 
 def _now() -> datetime:

@@ -57,16 +57,14 @@ class InstanceLock:
     def still_held(self) -> bool:
         """Whether it is still ours: PostgreSQL frees it when the connection is lost; then this
         tries to take it anew."""
-        if self._connection is None:
+        if self._file is not None:
             return True
         try:
-            self._connection.execute(sa.text("SELECT 1"))
-        except sa.exc.DBAPIError:
-            self._drop()
-            try:
+            if self._connection is None:
                 return self._try()
-            except sa.exc.DBAPIError:
-                return True  # the database is away for everybody; looked at again later
+            self._connection.execute(sa.text("SELECT 1"))
+        except sa.exc.SQLAlchemyError:
+            self._drop()  # the database is away for everybody; tried again at the next look
         return True
 
     def free(self) -> None:

@@ -248,7 +248,7 @@ class Ledger:
     def put_back(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
         """Give a turn that came out of the queue and was not begun back to it."""
         row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
-        if row is not None and row.turn == turn and row.state == State.WAITING:
+        if row is not None and row.turn == turn and row.state in OPEN:
             self._go_on(connection, [row], now, probing=row.probing)
 
     # -- an attempt ends -----------------------------------------------------------------
@@ -271,7 +271,7 @@ class Ledger:
         its own end says nothing about the stored process.
         """
         delivery, outcome = begun.delivery, carried.outcome
-        blames_stp = outcome.code in schedule.OF_THE_DESTINATION and not begun.interrupted
+        blames_stp = outcome.code in schedule.OF_THE_DESTINATION
         spared = begun.probing and blames_stp and outcome.verdict is not Verdict.UNKNOWN
         tries = begun.tries + (not spared)
         following = Next(State.WAITING)
@@ -287,7 +287,9 @@ class Ledger:
             )
         waits = following.state is State.WAITING
         turn = begun.turn + waits
-        parked = self._count(connection, delivery.stp_name, outcome, blames_stp, now) and waits
+        parked = False
+        if not begun.interrupted:
+            parked = self._count(connection, delivery.stp_name, outcome, blames_stp, now) and waits
         ended = connection.execute(
             _END,
             {
@@ -313,8 +315,9 @@ class Ledger:
             return None
         self._note_attempt(connection, begun, carried, following, now, cause)
         if waits and not parked:
-            assert following.at is not None
-            delay = max(0.0, (following.at - now).total_seconds())
+            # A probe that was spared has no moment: it goes on at once, since the stored process
+            # was resumed meanwhile.
+            delay = max(0.0, ((following.at or now) - now).total_seconds())
             self._place(
                 connection,
                 delivery.delivery_id,
@@ -368,14 +371,12 @@ class Ledger:
         stp = connection.execute(_STP, {"own": _key(stp_name)}).one_or_none()
         paused_by = stp.paused_by if stp else ""
         failures = stp.failures if stp else 0
-        if outcome.verdict is Verdict.DONE:
+        if not blames_stp:  # it answered, whatever it said of this delivery
             if paused_by == BY_FAILURES:
                 self.resume(connection, _key(stp_name), now)
             elif failures:
                 _upsert(connection, stp_name, failures=0)
             return paused_by == BY_ADMINISTRATOR
-        if not blames_stp:
-            return bool(paused_by)
         if failures + 1 >= schedule.FAILURES_TO_PAUSE and not paused_by:
             paused_by = BY_FAILURES
             pause = {"paused_by": paused_by, "paused_at": _ms(now), "why": _text(outcome.message)}
@@ -416,9 +417,10 @@ class Ledger:
         )
         self._expire(connection, connection.execute(overdue).all(), now)
         going_on = []
-        query = sa.select(stored_processes).where(stored_processes.c.paused_by == BY_FAILURES)
-        for stp in connection.execute(query).all():
+        paused = sa.select(stored_processes).where(stored_processes.c.paused_by == BY_FAILURES)
+        for stp in connection.execute(paused.with_for_update()).all():
             going_on += self._probe(connection, stp.stp_key, now)
+        going_on += self._release_forgotten(connection, now)
         return going_on + self._replan(connection, now)
 
     def _probe(self, connection: Connection, stp_key: str, now: datetime) -> list[str]:
@@ -428,7 +430,11 @@ class Ledger:
             sa.select(deliveries.c.delivery_id).where(of_stp, deliveries.c.probing)
         ).first():
             return []
-        order = (deliveries.c.attempt_count, deliveries.c.deadline, deliveries.c.accepted_at)
+        order = (
+            deliveries.c.attempt_count,
+            deliveries.c.deadline.nulls_last(),
+            deliveries.c.accepted_at,
+        )
         row = connection.execute(
             sa.select(deliveries)
             .where(of_stp, deliveries.c.paused)
@@ -456,6 +462,18 @@ class Ledger:
                 deliveries.c.paused,
             )
             .with_for_update()
+        ).all()
+        return self._go_on(connection, rows, now, probing=False)
+
+    def _release_forgotten(self, connection: Connection, now: datetime) -> list[str]:
+        """Deliveries that were found paused in the moment of a resume by another process."""
+        paused = sa.select(stored_processes.c.stp_key).where(stored_processes.c.paused_by != "")
+        rows = connection.execute(
+            sa.select(deliveries).where(
+                deliveries.c.state == State.WAITING,
+                deliveries.c.paused,
+                deliveries.c.stp_key.not_in(paused),
+            )
         ).all()
         return self._go_on(connection, rows, now, probing=False)
 

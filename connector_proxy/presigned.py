@@ -15,9 +15,10 @@ def expires_at(url: str) -> datetime | None:
     """The moment in UTC, or None where the URL does not tell one that can be understood."""
     try:
         query = {name.lower(): text for name, text in parse_qsl(urlsplit(url).query)}
-        return _of_period(query) or _of_epoch(query) or _of_azure(query)
-    except (ValueError, OverflowError):
+        moment = _of_period(query) or _of_epoch(query) or _of_azure(query)
+    except (ValueError, OverflowError, OSError):
         return None
+    return moment.astimezone(UTC) if moment and 1970 < moment.year < 9999 else None
 
 
 def _of_period(query: dict[str, str]) -> datetime | None:

@@ -21,7 +21,6 @@ from connector_proxy.engine import Engine
 from connector_proxy.records import Outcome
 from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
 from connector_proxy.values import HostPattern
-from connector_proxy.worker import Worker
 from tests.filestore import FileStore
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,16 +41,20 @@ class Books:
     def later(self, **time: float) -> None:
         self.clock += timedelta(**time)
 
-    def accept(self, identity: str = "", *, stp: str = "A", deadline: datetime | None = None) -> Accepted:
+    def accept(
+        self, identity: str = "", *, stp: str = "A", deadline: datetime | None = None
+    ) -> Accepted:
         webhook = Webhook(Kind.BULK, stp, {}, "Task", identity, deadline=deadline)
-        arrival = Arrival(uuid.uuid4().hex, identity or uuid.uuid4().hex, "r", webhook, b"{}", self.clock)
+        arrival = Arrival(
+            uuid.uuid4().hex, identity or uuid.uuid4().hex, "r", webhook, b"{}", self.clock
+        )
         with self.database.write() as connection:
             return self.ledger.accept(connection, [arrival])[0]
 
     def begin(self, accepted: Accepted, turn: int = 0, run: str = "here/1") -> Begun | None:
+        turn = turn or self.turn(accepted)
         with self.database.write() as connection:
-            own = accepted.delivery_id
-            return self.ledger.begin(connection, own, turn or self.turn(accepted), run, self.clock)
+            return self.ledger.begin(connection, accepted.delivery_id, turn, run, self.clock)
 
     def finish(self, begun: Begun | None, outcome: Outcome, repeat: bool = False) -> Next | None:
         assert begun is not None
@@ -99,7 +103,11 @@ def test_a_new_delivery_waits_and_has_its_place_in_the_queue(books: Books) -> No
     accepted = books.accept("one", stp="Download File")
     shown = books.show(accepted)
     assert (shown.state, shown.round, shown.attempt_count) == (State.WAITING, 1, 0)
-    assert (shown.stp_name, shown.task_name, shown.occurrence_id) == ("Download File", "Task", "one")
+    assert (shown.stp_name, shown.task_name, shown.occurrence_id) == (
+        "Download File",
+        "Task",
+        "one",
+    )
     assert shown.accepted_at == NOON
     assert list(books.placed()) == [f"{accepted.delivery_id}.1"]
 
@@ -137,7 +145,11 @@ def test_the_same_again_is_a_duplicate_while_it_waits_runs_and_is_done(books: Bo
         assert (again.delivery_id, again.duplicate) == (first.delivery_id, True)
     books.finish(Begun(books.show(first), b"", 1, "here/1", 0, False, False), outcomes.done(200))
     again = books.accept("one")
-    assert (again.delivery_id, again.duplicate, again.state) == (first.delivery_id, True, State.DONE)
+    assert (again.delivery_id, again.duplicate, again.state) == (
+        first.delivery_id,
+        True,
+        State.DONE,
+    )
     assert books.show(first).attempt_count == 1
 
 
@@ -209,7 +221,11 @@ def test_a_retry_has_the_next_place_at_its_moment(books: Books) -> None:
     following = books.attempt(accepted, RETRY)
     assert following is not None and following.at is not None
     shown = books.show(accepted)
-    assert (shown.state, shown.verdict, shown.code) == (State.WAITING, Verdict.RETRY, "sas_unreachable")
+    assert (shown.state, shown.verdict, shown.code) == (
+        State.WAITING,
+        Verdict.RETRY,
+        "sas_unreachable",
+    )
     assert shown.next_attempt_at is not None
     assert 4.5 <= (shown.next_attempt_at - NOON).total_seconds() <= 5.5
     assert f"{accepted.delivery_id}.2" in books.placed()
@@ -295,7 +311,9 @@ def test_a_webhook_that_comes_late_is_tried_since_the_clock_may_be_wrong(books: 
 # -- pausing ------------------------------------------------------------------------------
 
 
-def failing(books: Books, outcome: Outcome = RETRY, count: int = schedule.FAILURES_TO_PAUSE) -> list[Accepted]:
+def failing(
+    books: Books, outcome: Outcome = RETRY, count: int = schedule.FAILURES_TO_PAUSE
+) -> list[Accepted]:
     accepted = [books.accept() for _ in range(count)]
     for one in accepted:
         books.attempt(one, outcome)
@@ -323,10 +341,39 @@ def test_a_success_in_between_begins_the_count_anew(books: Books) -> None:
     assert not any(stp.paused_by for stp in books.admin.stored_processes())
 
 
-@pytest.mark.parametrize("code", ["bad_data", "url_expired", "download_failed", "stored_process_error"])
+@pytest.mark.parametrize(
+    "code", ["bad_data", "url_expired", "download_failed", "stored_process_error"]
+)
 def test_failures_of_the_deliveries_themselves_pause_nothing(books: Books, code: str) -> None:
+    """They prove that the stored process answers."""
+    failing(books, count=4)
     failing(books, Outcome(Verdict.REFUSED, code), count=10)
     assert books.admin.stored_processes() == []
+
+
+def test_a_probe_in_hand_while_it_is_resumed_goes_on(books: Books) -> None:
+    waiting = books.accept()
+    failing(books)
+    books.begin(waiting)
+    books.pass_time()
+    begun = books.begin(waiting)
+    books.admin.resume("A", books.clock)
+    books.finish(begun, RETRY)
+    shown = books.show(waiting)
+    assert (shown.state, shown.paused) == (State.WAITING, False)
+    assert f"{waiting.delivery_id}.{books.turn(waiting)}" in books.placed()
+
+
+def test_a_turn_that_comes_out_while_the_service_ends_is_given_back(books: Books) -> None:
+    waiting, interrupted = books.accept(), books.accept()
+    books.begin(interrupted, run="here/died")
+    for one in (waiting, interrupted):
+        with books.database.write() as connection:
+            books.ledger.put_back(connection, one.delivery_id, 1, NOON)
+        assert f"{one.delivery_id}.2" in books.placed()
+    begun = books.begin(interrupted, turn=2)
+    assert begun is not None and begun.interrupted
+    assert books.begin(waiting, turn=2) is not None
 
 
 def test_refusals_for_credentials_spare_those_that_still_wait(books: Books) -> None:
@@ -431,6 +478,7 @@ def test_a_held_delivery_is_resolved_as_somebody_found_out(books: Books) -> None
     books.attempt(accepted, UNKNOWN)
     shown = books.admin.resolve(accepted.delivery_id, State.DONE, "ran at 12:01", NOON)
     assert (shown.state, shown.note, shown.verdict) == (State.DONE, "ran at 12:01", Verdict.DONE)
+    assert shown.code == "resolved"
     with pytest.raises(NotPossible, match="only a held one"):
         books.admin.resolve(accepted.delivery_id, State.REFUSED, "", NOON)
 
@@ -495,7 +543,9 @@ def test_pruning_gives_the_room_back(settings: Settings) -> None:
     books = Books(settings)
     body = b'{"x": "' + b"y" * 20_000 + b'"}'
     webhook = Webhook(Kind.BULK, "A", {})
-    arrivals = [Arrival(uuid.uuid4().hex, uuid.uuid4().hex, "r", webhook, body, NOON) for _ in range(300)]
+    arrivals = [
+        Arrival(uuid.uuid4().hex, uuid.uuid4().hex, "r", webhook, body, NOON) for _ in range(300)
+    ]
     with books.database.write() as connection:
         accepted = books.ledger.accept(connection, arrivals)
     for one in accepted:

@@ -193,7 +193,9 @@ def test_no_secret_reaches_the_log_or_an_answer_on_any_path(
         emulator.behave(fail="")
     store.answers["data"] = s3_error(403, "AccessDenied")
     answers.append(service.post(another(json.loads(documents[0]))).text)
-    answers += [json.dumps(asjson.delivery(one, with_attempts=True)) for one in service.deliveries.search()]
+    answers += [
+        json.dumps(asjson.delivery(one, with_attempts=True)) for one in service.deliveries.search()
+    ]
     found = line(settings) + "".join(answers)
     for secret in (
         "pass-w0rd",

@@ -26,6 +26,8 @@ NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
         ("X-Amz-Date=yesterday&X-Amz-Expires=900", None),
         ("X-Amz-Date=20261121T114500Z&X-Amz-Expires=99999999999999", None),
         ("Expires=99999999999999999999", None),
+        ("se=9999-12-31T23%3A59%3A59-01%3A00&sig=x", None),
+        ("se=0001-01-01T00%3A00%3A00%2B01%3A00&sig=x", None),
         ("", None),
     ],
 )  # fmt: skip

@@ -81,7 +81,11 @@ def test_no_attempt_is_planned_past_the_deadline() -> None:
     assert after(number=4, deadline=deadline).at == deadline - schedule.RESERVE
     soon = NOW + timedelta(seconds=100)
     expired = after(number=4, deadline=soon)
-    assert (expired.state, expired.verdict, expired.code) == (State.EXPIRED, Verdict.EXPIRED, "expired")
+    assert (expired.state, expired.verdict, expired.code) == (
+        State.EXPIRED,
+        Verdict.EXPIRED,
+        "expired",
+    )
     assert "Run the task again" in expired.advice
     assert after(number=1, deadline=soon).state is State.WAITING
 

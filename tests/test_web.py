@@ -88,7 +88,10 @@ def test_a_first_verdict_becomes_a_status(
     assert record.get_json()["state"] == state
     assert b"secret words" not in response.data + record.data
     if status == 202:
-        assert (answer["status"], answer["statusUrl"]) == ("accepted", f"/deliveries/{answer['deliveryId']}")
+        assert (answer["status"], answer["statusUrl"]) == (
+            "accepted",
+            f"/deliveries/{answer['deliveryId']}",
+        )
 
 
 @pytest.mark.parametrize(

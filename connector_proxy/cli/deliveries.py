@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from connector_proxy import asjson
+from connector_proxy import asjson, logs
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import ConnectorProxyError, NotPossible
@@ -18,6 +18,7 @@ from connector_proxy.records import Attempt, Delivery, State
 from connector_proxy.service import administration
 
 _STATES = click.Choice([str(state) for state in State])
+_FAILED = [State.REFUSED, State.HELD]
 _AGO = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -107,7 +108,7 @@ def _line(one: Delivery) -> str:
         )
     return (
         f"{one.delivery_id}  {_local(one.accepted_at)}  {one.state:<9} {one.attempt_count:>2}x  "
-        f"{one.stp_name}  {one.task_name}  {tail}"
+        f"{logs.shorten(one.stp_name, 40)}  {logs.shorten(one.task_name, 40)}  {tail}"
     ).rstrip()
 
 
@@ -170,7 +171,8 @@ def replay(
     since: datetime | None,
     yes: bool,
 ) -> None:
-    """Carry out again, at once: one delivery, or all that --state and --since select."""
+    """Carry out again, at once: one delivery, or all that --state and --since select; without
+    --state those that are refused or held."""
     if bool(delivery_id) == bool(states or since):
         raise click.UsageError("Name a delivery, or select some with --state and --since.")
 
@@ -179,7 +181,7 @@ def replay(
             chosen = [known.show(delivery_id)]
         else:
             chosen = known.search(
-                states=[State(one) for one in states], stp=stp, since=since, limit=None
+                states=[State(one) for one in states] or _FAILED, stp=stp, since=since, limit=None
             )
         _ask(f"Carry out {_how_many(len(chosen))} again? Stored processes will run", yes, chosen)
         replayed = 0

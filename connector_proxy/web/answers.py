@@ -30,10 +30,6 @@ _STATUS = {
     State.CANCELLED: 502,
     State.HELD: 504,
 }
-_CANCELLED = (
-    "An administrator cancelled this delivery.",
-    "Run the task again in CI 360, or let the delivery be replayed.",
-)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
 _log = logging.getLogger(__name__)
 
@@ -44,7 +40,11 @@ _BY_STATUS = {
         "There is nothing at this address.",
         "Send webhooks to /ExecuteSTP, in this spelling and without a slash behind it.",
     ),
-    405: ("method_not_allowed", "This method is not answered here.", "Use POST."),
+    405: (
+        "method_not_allowed",
+        "This method is not answered here.",
+        "Use the one in the header Allow.",
+    ),
     413: ("too_large", "The request is too large.", "Raise maxrequestbytes if it is meant so."),
     431: ("headers_too_large", "The headers are too large.", "Send fewer of them."),
     500: ("internal_error", "The service failed.", "Look for the request id in its log."),
@@ -102,9 +102,9 @@ def of_delivery(delivery: Delivery, **more: object) -> Response:
             body["statusUrl"] = f"/deliveries/{delivery.delivery_id}"
     else:
         body = error_body(
-            "cancelled" if delivery.state is State.CANCELLED else delivery.code,
-            _CANCELLED[0] if delivery.state is State.CANCELLED else delivery.message,
-            _CANCELLED[1] if delivery.state is State.CANCELLED else delivery.advice,
+            delivery.code,
+            delivery.message,
+            delivery.advice,
             g.request_id,
             delivery_id=delivery.delivery_id,
         )

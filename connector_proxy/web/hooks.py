@@ -24,6 +24,6 @@ def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
         delivery = acceptor.first_verdict(accepted)
         return answers.of_delivery(delivery) if delivery else answers.of_accepted(accepted)
 
-    @app.get("/deliveries/<delivery_id>")
+    @app.get("/deliveries/<string(length=32):delivery_id>")  # a whole id: it is not to be guessed
     def delivery(delivery_id: str) -> Response:
         return answers.of_record(deliveries.show(delivery_id))
