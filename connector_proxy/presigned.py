@@ -8,13 +8,14 @@ shared access signatures tell the moment in ``se``.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote
 
 
 def expires_at(url: str) -> datetime | None:
     """The moment in UTC, or None where the URL does not tell one that can be understood."""
     try:
-        query = {name.lower(): text for name, text in parse_qsl(urlsplit(url).query)}
+        pairs = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
+        query = {name.lower(): text for name, _, text in pairs}
         moment = _of_period(query) or _of_epoch(query) or _of_azure(query)
     except (ValueError, OverflowError, OSError):
         return None
@@ -25,8 +26,7 @@ def _of_period(query: dict[str, str]) -> datetime | None:
     for vendor in ("x-amz-", "x-goog-"):
         signed, seconds = query.get(vendor + "date"), query.get(vendor + "expires")
         if signed and seconds:
-            moment = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            return moment + timedelta(seconds=int(seconds))
+            return datetime.fromisoformat(signed) + timedelta(seconds=int(seconds))
     return None
 
 
@@ -36,7 +36,7 @@ def _of_epoch(query: dict[str, str]) -> datetime | None:
 
 
 def _of_azure(query: dict[str, str]) -> datetime | None:
-    text = query.get("se", "")
+    text = unquote(query.get("se", ""))
     if not text or "sig" not in query:
         return None
     moment = datetime.fromisoformat(text)

@@ -23,12 +23,14 @@ _UNPRIVILEGED = "nobody"
 
 class Postgres:
     """A server on loopback with a folder of its own, both gone at the end. A context manager.
+    With ``durable`` it waits for the disk at each commit, as a server in production does.
 
     PostgreSQL refuses to run as root. Then a copy of its programs runs as ``nobody``, who could
     not reach them in a virtual environment below ``/root``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self._folder = Path(tempfile.mkdtemp(prefix="connector-proxy-postgres-"))
         self._data = self._folder / "data"
         self._user = _UNPRIVILEGED if os.name == "posix" and os.geteuid() == 0 else None
@@ -102,7 +104,7 @@ class Postgres:
         """Start it at its port."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
-            "-c fsync=off -c max_connections=100"
+            f"-c fsync={'on' if self._durable else 'off'} -c max_connections=100"
         )
         log = self._folder / "data" / "log"
         self._run(
