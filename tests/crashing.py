@@ -37,6 +37,7 @@ TRIGGERED = json.loads((ROOT / "tests/data/payloads/triggered.json").read_text(e
 PATIENCE = 30.0
 """Seconds that anything awaited may take on a slow machine."""
 _POLL_SECONDS = 0.02
+_REST_SECONDS = 90.0
 _ENVIRONMENT = "CONNECTOR_PROXY_"
 
 
@@ -417,7 +418,7 @@ def storm(
                 wait_until("the service answers", service.answers)
                 agents.finish()
             with known(service.settings) as deliveries:
-                wait_until("everything has come to its end", lambda: _at_rest(deliveries), 90)
+                _wait_for_rest(service, deliveries)
                 found = deliveries.search(limit=None)
             records = {one: service.record(one) for one in agents.answered.values()}
         finally:
@@ -442,9 +443,30 @@ def _kill(service: ServiceProcess, chance: random.Random, left: list[psutil.Proc
     return "answering"
 
 
-def _at_rest(deliveries: Deliveries) -> bool:
-    counts = deliveries.counts()
-    return not any(counts[state] for state in OPEN)
+def _wait_for_rest(service: ServiceProcess, deliveries: Deliveries) -> None:
+    """Returns when nothing waits or runs; an AssertionError tells what still does, and what the
+    service complained of."""
+    open_states = tuple(OPEN)
+
+    def at_rest() -> bool:
+        counts = deliveries.counts()
+        return not any(counts[state] for state in open_states)
+
+    try:
+        wait_until("everything has come to its end", at_rest, _REST_SECONDS)
+    except AssertionError as error:
+        stuck = [
+            f"{one.delivery_id} {one.state} {one.stp_name} attempts={one.attempt_count} "
+            f"paused={one.paused} changed={one.changed_at}"
+            for one in deliveries.search(states=open_states, limit=20)
+        ]
+        paused = [f"{one.stp_name} {one.failures}" for one in deliveries.stored_processes()]
+        lines = [line for line in service.said(1_000_000).splitlines() if " INFO " not in line]
+        raise AssertionError(
+            "\n".join(
+                [str(error), f"working process: {service.working()}", *stuck, *paused, *lines[-40:]]
+            )
+        ) from None
 
 
 def _reckon(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -18,14 +19,15 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = options.parse_args()
     print(f"{chosen.kills} kills, seed {chosen.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="connector-proxy-soak-") as folder:
-        figures = storm(Path(folder), kills=chosen.kills, seed=chosen.seed)
-    print(figures)
+    folder = Path(tempfile.mkdtemp(prefix="connector-proxy-soak-"))
     try:
+        figures = storm(folder, kills=chosen.kills, seed=chosen.seed)
+        print(figures)
         figures.check()
     except AssertionError as error:
-        print(f"at fault: {error}")
+        print(f"at fault: {error}\nwhat it left: {folder}")
         return 1
+    shutil.rmtree(folder)
     return 0
 
 
