@@ -246,7 +246,8 @@ class Ledger:
         return _begun(row, interrupted=False, **mark)
 
     def put_back(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
-        """Give a turn that came out of the queue and was not begun back to it."""
+        """Give a turn that came out of the queue and was not begun now back to it; one that a
+        process which died had begun keeps its mark."""
         row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
         if row is not None and row.turn == turn and row.state in OPEN:
             self._go_on(connection, [row], now, probing=row.probing)

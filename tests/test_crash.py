@@ -5,11 +5,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from connector_proxy.database import Database
+from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator import Emulator
+from connector_proxy.intake import read_webhook
+from connector_proxy.ledger import Arrival, Ledger
 from connector_proxy.records import State
 from tests.crashing import (
     PATIENCE,
@@ -100,6 +105,28 @@ def test_it_carries_out_again_what_was_in_hand_where_the_administrator_says_so(
     record = service.ends_as(delivery_id, State.DONE)
     assert [one["code"] for one in record["attempts"]] == ["outcome_unknown", "done"]
     assert arrived(sas).total() == 2
+
+
+def test_an_interrupted_attempt_that_meets_the_end_of_the_service_is_held_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    settings = ServiceProcess(tmp_path).settings
+    database = Database(settings)
+    database.set_up()
+    queue = Queue(database.engine, settings)
+    ledger = Ledger(settings, queue)
+    body, now = triggered(), datetime.now(UTC)
+    with database.write() as connection:
+        arrival = Arrival("d1", "identity", "r1", read_webhook(body), body, now)
+        ledger.accept(connection, [arrival])
+        ledger.begin(connection, "d1", 1, "one/first", now)  # and this process dies
+        ledger.put_back(connection, "d1", 1, now)  # the next one is told to end as it starts
+        assert ledger.begin(connection, "d1", 1, "one/second", now) is None
+        begun = ledger.begin(connection, "d1", 2, "one/third", now)
+    assert begun is not None
+    assert begun.interrupted
+    queue.close()
+    database.close()
 
 
 def test_its_own_death_does_not_pause_a_stored_process(
