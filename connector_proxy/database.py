@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -268,9 +268,10 @@ class Database:
         return shutil.disk_usage(self.folder).free if self.is_file else None
 
     def give_back(self) -> None:
-        """Return free pages of the file to the disk and cut the write-ahead log."""
+        """Return free pages of the file to the disk and cut the write-ahead log. What another
+        process is in the way of is left for the next time."""
         if self.is_file:
-            with self.read() as connection:
+            with self.read() as connection, suppress(sqlite3.OperationalError):
                 file: Any = connection.connection.dbapi_connection
                 file.executescript("PRAGMA incremental_vacuum")  # one page a step: to the end
                 file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
