@@ -292,7 +292,13 @@ def _server_engine(settings: Settings, pool: int) -> sa.Engine:
         max_overflow=0,
         pool_timeout=60,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "application_name": "connector-proxy"},
+        connect_args={
+            "connect_timeout": 10,
+            "application_name": "connector-proxy",
+            # The server frees the name of an instance whose machine is gone within two minutes.
+            "options": "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 "
+            "-c tcp_keepalives_count=5",
+        },
     )
 
 

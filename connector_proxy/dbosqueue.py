@@ -172,6 +172,21 @@ class Queue:
             taken_back.rollback()
         return status, inputs
 
+    def has_place(
+        self,
+        connection: Connection,
+        delivery_id: sa.ColumnElement[str],
+        turn: sa.ColumnElement[int],
+    ) -> sa.ColumnElement[bool]:
+        """A condition: that turn of a delivery waits in the queue or is in hand."""
+        schema = "dbos" if connection.dialect.name == "postgresql" else None
+        place = sa.table(
+            "workflow_status", sa.column("workflow_uuid"), sa.column("status"), schema=schema
+        )
+        own = delivery_id + "." + sa.cast(turn, sa.Text)
+        live = ("ENQUEUED", "DELAYED", "PENDING")
+        return sa.exists().where(place.c.workflow_uuid == own, place.c.status.in_(live))
+
     def take_over(self, executor: str) -> int:
         """Put what an instance had in hand back into the queue, for any instance to take;
         returns how many."""

@@ -422,6 +422,7 @@ class Ledger:
         for stp in connection.execute(paused.with_for_update()).all():
             going_on += self._probe(connection, stp.stp_key, now)
         going_on += self._release_forgotten(connection, now)
+        going_on += self._place_lost(connection, now)
         return going_on + self._replan(connection, now)
 
     def _probe(self, connection: Connection, stp_key: str, now: datetime) -> list[str]:
@@ -474,6 +475,17 @@ class Ledger:
                 deliveries.c.state == State.WAITING,
                 deliveries.c.paused,
                 deliveries.c.stp_key.not_in(paused),
+            )
+        ).all()
+        return self._go_on(connection, rows, now, probing=False)
+
+    def _place_lost(self, connection: Connection, now: datetime) -> list[str]:
+        """Open deliveries without a place in the queue. There should be none; a fault that makes
+        one must not lose it. One that had begun ends as unknown."""
+        placed = self._queue.has_place(connection, deliveries.c.delivery_id, deliveries.c.turn)
+        rows = connection.execute(
+            sa.select(deliveries).where(
+                deliveries.c.state.in_(OPEN), deliveries.c.paused.is_(False), sa.not_(placed)
             )
         ).all()
         return self._go_on(connection, rows, now, probing=False)

@@ -32,6 +32,7 @@ _STOP = "stop"
 _MARGIN_SECONDS = 10.0
 _RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_SECONDS = 60.0
+_LOOK_SECONDS = 2.0
 
 
 class Worker:
@@ -83,8 +84,8 @@ class Worker:
             self._process.join()
             if self._stopping.is_set():
                 return
-            failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
-            pause = _RESTART_SECONDS[min(failures, len(_RESTART_SECONDS) - 1)]
+            failures = 1 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
+            pause = _RESTART_SECONDS[min(failures, len(_RESTART_SECONDS)) - 1]
             _log.error(
                 "the working process ended (exit code %s); it is started again in %.0f s and "
                 "goes on where it was",
@@ -137,7 +138,7 @@ def _work(settings: Settings, ending: threading.Event) -> None:
     engine = Engine(settings)
     engine.start()
     _log.info("carrying out as instance=%s in %s", settings.instance, database.shown())
-    while not ending.wait(10.0):
+    while not ending.wait(_LOOK_SECONDS):
         if not lock.still_held():
             _log.error("another process took the name %s; this one ends", settings.instance)
             break

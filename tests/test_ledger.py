@@ -470,6 +470,20 @@ def test_a_clock_that_was_set_back_does_not_put_off_an_attempt(books: Books) -> 
     assert books.pass_time() == []
 
 
+def test_an_open_delivery_that_lost_its_place_gets_another(books: Books) -> None:
+    waiting, running, paused = books.accept(), books.accept(), books.accept(stp="B")
+    books.begin(running, run="here/died")
+    books.admin.pause("B", NOON)
+    assert books.pass_time() == [], "all have their places"
+    with books.database.write() as connection:
+        connection.execute(sa.text("UPDATE workflow_status SET status = 'ERROR'"))
+    assert set(books.pass_time()) == {waiting.delivery_id, running.delivery_id}
+    assert books.show(paused).paused
+    assert books.begin(waiting) is not None
+    begun = books.begin(running)
+    assert begun is not None and begun.interrupted
+
+
 # -- administration -----------------------------------------------------------------------
 
 
