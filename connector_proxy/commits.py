@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from connector_proxy.database import Database
+from connector_proxy.database import LOCK_SECONDS, Database
 from connector_proxy.errors import Collision, QueueUnavailable
 
 Item = TypeVar("Item")
@@ -35,7 +36,8 @@ class Commits(Generic[Item, Result]):
     ) -> None:
         self._database = database
         self._apply = apply
-        self._waiting: queue.SimpleQueue[tuple[Item, Future[Result]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Item, Future[Result], float] | None]
+        self._waiting = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="commits", daemon=True)
         self._thread.start()
 
@@ -45,7 +47,7 @@ class Commits(Generic[Item, Result]):
         Raises ``QueueUnavailable`` where it could not be, and what ``apply`` raises for it.
         """
         future: Future[Result] = Future()
-        self._waiting.put((item, future))
+        self._waiting.put((item, future, time.monotonic()))
         return future.result()
 
     def close(self) -> None:
@@ -59,9 +61,9 @@ class Commits(Generic[Item, Result]):
             group, going_on = self._group()
             self._commit(group)
 
-    def _group(self) -> tuple[list[tuple[Item, Future[Result]]], bool]:
+    def _group(self) -> tuple[list[tuple[Item, Future[Result], float]], bool]:
         """What waits, at least one item; and whether there may be more."""
-        group: list[tuple[Item, Future[Result]]] = []
+        group: list[tuple[Item, Future[Result], float]] = []
         first = self._waiting.get()
         while first is not None:
             group.append(first)
@@ -70,12 +72,16 @@ class Commits(Generic[Item, Result]):
             first = self._waiting.get()
         return group, False
 
-    def _commit(self, group: list[tuple[Item, Future[Result]]], *, again: bool = True) -> None:
+    def _commit(
+        self, group: list[tuple[Item, Future[Result], float]], *, again: bool = True
+    ) -> None:
         if not group:
             return
+        # Whoever came while the one before waited for the lock does not wait twice as long.
+        patience = LOCK_SECONDS - (time.monotonic() - group[0][2])
         try:
-            with self._database.write() as connection:
-                results = self._apply(connection, [item for item, _ in group])
+            with self._database.write(patience) as connection:
+                results = self._apply(connection, [item for item, _, _ in group])
         except Exception as error:  # the thread must live, and the others must not suffer
             collided = isinstance(error, sa.exc.IntegrityError | Collision)
             alone = len(group) == 1
@@ -86,10 +92,10 @@ class Commits(Generic[Item, Result]):
             for one in group:
                 self._commit([one], again=not alone)
         else:
-            for (_, future), result in zip(group, results, strict=True):
+            for (_, future, _), result in zip(group, results, strict=True):
                 future.set_result(result)
 
 
-def _fail(group: list[tuple[Item, Future[Result]]], error: Exception) -> None:
-    for _, future in group:
+def _fail(group: list[tuple[Item, Future[Result], float]], error: Exception) -> None:
+    for _, future, _ in group:
         future.set_exception(error)

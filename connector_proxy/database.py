@@ -211,18 +211,19 @@ class Database:
             connection.execute(sa.update(_version).values(version=number))
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, patience: float = LOCK_SECONDS) -> Iterator[sa.Connection]:
         """A transaction that may write: committed at the end, rolled back on an exception.
 
         Raises ``QueueUnavailable`` where the database cannot be reached or written, and its kind
         ``Collision`` where PostgreSQL gave this transaction up in favour of another. SQLite: the
-        lock is taken at the beginning, in short steps, since SQLite's own waiting sleeps up to
-        a tenth of a second and a writer that comes later may win every time.
+        lock is taken at the beginning, within ``patience`` seconds and in short steps, since
+        SQLite's own waiting sleeps up to a tenth of a second and a writer that comes later may
+        win every time.
         """
         try:
             with self.engine.connect() as connection, connection.begin():
                 if self.is_file:
-                    self._lock(connection)
+                    self._lock(connection, patience)
                 yield connection
         except sa.exc.IntegrityError:
             raise
@@ -234,9 +235,9 @@ class Database:
                 advice=advice(error),
             ) from error
 
-    def _lock(self, connection: sa.Connection) -> None:
+    def _lock(self, connection: sa.Connection, patience: float) -> None:
         file: Any = connection.connection.dbapi_connection
-        give_up = time.monotonic() + LOCK_SECONDS
+        give_up = time.monotonic() + patience
         file.execute("PRAGMA busy_timeout = 0")
         try:
             while True:
