@@ -55,6 +55,7 @@ class Engine:
         self._in_hand = 0
         self._counting = threading.Lock()
         self._timer = threading.Thread(target=self._pass_time, name="minutes", daemon=True)
+        self._seldom = logs.Seldom()
 
     def start(self) -> None:
         """Resume what this instance had in hand, and take what waits in the queue."""
@@ -80,6 +81,7 @@ class Engine:
         its_log = logging.getLogger("dbos")  # has set up a console of its own
         its_log.handlers.clear()
         its_log.propagate = True
+        its_log.filters[:] = [self._seldom]
         self._timer.start()
 
     def stop(self) -> bool:

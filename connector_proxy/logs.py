@@ -30,6 +30,7 @@ delivery_id: contextvars.ContextVar[str] = contextvars.ContextVar("delivery_id",
 MASK = "<masked>"
 _BYTES, _FILES = 10 * 1024 * 1024, 10
 _BATCH_SECONDS = 0.1
+_SELDOM_SECONDS = 10.0
 _FORMAT = "%(asctime)s %(levelname)s [%(request)s %(delivery)s] %(message)s"
 _MASKS = (
     ("http", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
@@ -189,6 +190,26 @@ def pass_on(lines: str) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Batches):
             handler.write(lines)
+
+
+class Seldom(logging.Filter):
+    """Lets the same message through once in ten seconds, and of each only the first line: what
+    looks at a database fifty times a second says as often that it cannot be written, with the
+    whole statement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage().partition("\n")[0]
+        now = time.monotonic()
+        self._said = {key: at for key, at in self._said.items() if now - at < _SELDOM_SECONDS}
+        if line in self._said:
+            return False
+        self._said[line] = now
+        record.msg, record.args = line, ()
+        return True
 
 
 class _Pipe(logging.Handler):
