@@ -71,8 +71,9 @@ class Acceptor:
         )
 
     def first_verdict(self, accepted: Accepted) -> Delivery | None:
-        """The delivery after its first attempt of this round; None when that takes longer than
-        ``waitseconds``, or when too many requests wait already."""
+        """The delivery after its first attempt of this round, or as soon as it waits for a paused
+        stored process; None when that takes longer than ``waitseconds``, or when too many
+        requests wait already."""
         seconds = self._settings.for_stp(accepted.stp_name).waitseconds
         if seconds <= 0 or self._stopping or not self._places.acquire(blocking=False):
             return None
@@ -190,7 +191,8 @@ class _Verdicts:
             return
         for future, accepted in waiting.items():
             turn, delivery = standings.get(accepted.delivery_id, (accepted.turn, None))
-            if delivery is None or turn != accepted.turn or delivery.state not in OPEN:
+            overtaken = turn != accepted.turn
+            if delivery is None or overtaken or delivery.paused or delivery.state not in OPEN:
                 _tell(future, delivery)
 
 

@@ -149,6 +149,20 @@ def test_nobody_waits_where_it_is_said_so(
         assert least <= time.monotonic() - began < most, stp_name
 
 
+def test_nobody_waits_for_a_paused_stored_process(
+    start: Start, settings: Settings, carrier: StubCarrier
+) -> None:
+    service = start(replace(settings, waitseconds=20), carrier)
+    service.deliveries.pause("OneCustomer", datetime.now(UTC))
+    began = time.monotonic()
+    answer = service.post(triggered())
+    assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+    assert time.monotonic() - began < 5
+    assert service.record(answer)["paused"]
+    service.deliveries.resume("OneCustomer", datetime.now(UTC))
+    assert service.ended(answer)["state"] == "done"
+
+
 # -- the same again -----------------------------------------------------------------------
 
 
