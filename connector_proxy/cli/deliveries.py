@@ -34,12 +34,11 @@ def _since(_: click.Context, __: click.Parameter, text: str | None) -> datetime 
     if found := re.fullmatch(r"(\d{1,5})([mhd])", text):
         return datetime.now(UTC) - timedelta(**{_AGO[found[2]]: int(found[1])})
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):  # some moments are in no calendar but Python's
         raise click.BadParameter(
             "write 30m, 12h, 7d, or a moment such as 2026-11-22T06:00"
         ) from None
-    return moment.astimezone(UTC)
 
 
 def _on_deliveries(conf: Path | None, deed: Callable[[Deliveries], None]) -> None:
