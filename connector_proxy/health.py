@@ -6,22 +6,35 @@ import datetime
 import errno
 import os
 import re
+import shutil
 import socket
 import ssl
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from socket import SOCK_STREAM
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+
+from connector_proxy import logs
+from connector_proxy.acceptor import ROOM_BYTES
+from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.settings import CREDENTIALS_INI, Settings
 
 RELEASED = datetime.date(2026, 11, 21)
 """No clock can be right that shows an earlier day than the release of this version."""
 
 
+_COMFORTABLE_BYTES = 1 << 30
+_PASSWORD = re.compile(
+    r"^[ \t]*(stppassword[ \t]*[=:][ \t]*\S"
+    r"|queueurl[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
+    re.IGNORECASE | re.MULTILINE,
+)
 _HOST_ADVICE = "Write an address of this machine into serviceConfig.py."
 
 
@@ -53,6 +66,12 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
     for folder in dict.fromkeys(one.outputfolder for one in every if one.embedded):
         yield _writable("output folder", folder, "outputfolder")
+    if settings.queueurl:
+        yield _queue_database(settings)
+    else:
+        yield _data_folder(settings.datafolder)
+        yield from _room(settings.datafolder)
+        yield from _open_to_others(settings.datafolder)
     on_sas = [one for one in every if not one.embedded]
     for one in {(_address(one.stpurl), one.cabundle): one for one in on_sas}.values():
         yield _reachable(one)
@@ -85,7 +104,7 @@ def _writable(name: str, folder: Path, key: str) -> Check:
     """Whether files can be made in ``folder``, or the folder itself; nothing stays behind."""
     existing = folder
     try:
-        existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+        existing = _existing(folder)
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -93,6 +112,67 @@ def _writable(name: str, folder: Path, key: str) -> Check:
         return Check(name, Condition.FAIL, f"{existing}: {error.strerror}", advice)
     how = "can be written" if existing == folder else "can be made"
     return Check(name, Condition.OK, f"{folder} {how}")
+
+
+def _existing(folder: Path) -> Path:
+    """``folder``, or the nearest one above it that is there."""
+    return next((one for one in (folder, *folder.parents) if one.exists()), folder)
+
+
+def _data_folder(folder: Path) -> Check:
+    """Whether the file of the deliveries can be made there, or the one that is there written."""
+    name, file = "data folder", folder / FILE
+    check = _writable(name, folder, "datafolder")
+    if check.condition is Condition.OK and file.exists():
+        if not file.is_file():
+            return Check(name, Condition.FAIL, f"{file} is no file", "Move it away.")
+        if not os.access(file, os.R_OK | os.W_OK):
+            message = f"{file} may not be read and written"
+            return Check(name, Condition.FAIL, message, "Let the service account do both.")
+    return check
+
+
+def _room(folder: Path) -> Iterator[Check]:
+    """Room for deliveries; nothing where the disk cannot be asked (another check tells that)."""
+    with suppress(OSError):
+        free = shutil.disk_usage(_existing(folder)).free
+        condition, words = Condition.OK, ""
+        if free < _COMFORTABLE_BYTES:
+            condition = Condition.WARN if free >= ROOM_BYTES else Condition.FAIL
+            words = (
+                f"Make room: below {ROOM_BYTES >> 20} MB webhooks are answered with 503 (disk_low)."
+            )
+        message = f"{free >> 20:,} MB free for {folder}"
+        yield Check("room on the disk", condition, message, words)
+
+
+def _open_to_others(folder: Path) -> Iterator[Check]:
+    """Access of others to payloads that are there already, where the file system tells it so."""
+    file = folder / FILE
+    with suppress(OSError):
+        if os.name == "nt" or not file.exists():
+            return
+        for path, mode in ((folder, 700), (file, 600)):
+            if path.stat().st_mode & 0o077:
+                message = f"others may use {path}; payloads hold data of customers"
+                words = f"chmod {mode} {path} (each start of the service does it, too)"
+                yield Check("data folder", Condition.WARN, message, words)
+
+
+def _queue_database(settings: Settings) -> Check:
+    """Whether the database of the deliveries lets the service in; nothing is made in it."""
+    database = Database(settings)
+    name = f"queue database {database.shown().removeprefix('the database ')}"
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+    except sa.exc.SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        shown = logs.foreign(said, logs.secrets_of(settings))
+        return Check(name, Condition.FAIL, f"{why(error)}: {shown}", advice(error))
+    finally:
+        database.close()
+    return Check(name, Condition.OK, "answers")
 
 
 def _address(stpurl: str) -> tuple[str, str, int]:
@@ -143,7 +223,7 @@ def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
     if os.name == "nt" or not path.exists() or not path.stat().st_mode & 0o077:
         return
-    if re.search(r"(?im)^[ \t]*stppassword[ \t]*[=:][ \t]*\S", path.read_text("utf-8-sig")):
+    if _PASSWORD.search(path.read_text("utf-8-sig")):
         advice = f"chmod 600 {path}"
         yield Check("credentials.ini", Condition.WARN, "others may read the password", advice)
 

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 
 from connector_proxy import __version__
 from connector_proxy.cli import cli
+from connector_proxy.database import FILE
 from connector_proxy.emulator import Emulator
 from connector_proxy.settings import KEYS
 from tests.conftest import PAYLOADS
@@ -104,6 +106,84 @@ def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
     assert "others may read the password" in run("check", "--conf", str(conf)).output
     (conf / "credentials.ini").chmod(0o600)
     assert "others may read" not in run("check", "--conf", str(conf)).output
+
+
+@pytest.mark.parametrize(
+    ("queueurl", "warned"),
+    [
+        ("postgresql+psycopg://jo:hunter2@127.0.0.1:1/x", True),
+        ('"postgresql+psycopg://jo:hunter2@127.0.0.1:1/x"', True),
+        ("postgresql+psycopg://jo@127.0.0.1:1/x?password=hunter2", True),
+        ("postgresql+psycopg://jo@127.0.0.1:1/x", False),
+        ("", False),
+    ],
+)
+def test_check_tells_of_a_database_password_that_others_may_read(
+    queueurl: str, warned: bool, conf: Path
+) -> None:
+    write(conf, credentials=f"[DEFAULT]\nqueueurl = {queueurl}\n")
+    (conf / "credentials.ini").chmod(0o644)
+    output = run("check", "--conf", str(conf)).output
+    assert ("others may read the password" in output) is warned
+    assert "hunter2" not in output
+
+
+def test_check_tries_the_data_folder_and_leaves_it_alone(conf: Path) -> None:
+    data = conf.parent / "data"
+    assert f"OK    data folder: {data} can be made" in run("check", "--conf", str(conf)).output
+    assert not data.exists()
+    data.mkdir()
+    assert f"OK    data folder: {data} can be written" in run("check", "--conf", str(conf)).output
+    assert list(data.iterdir()) == []
+    (data / FILE).mkdir()
+    result = run("check", "--conf", str(conf))
+    assert (result.exit_code, f"FAIL  data folder: {data / FILE} is no file" in result.output) == (1, True)  # fmt: skip
+    (data / FILE).rmdir()
+    data.rmdir()
+    data.write_text("a file in the way")
+    result = run("check", "--conf", str(conf))
+    assert (result.exit_code, "FAIL  data folder" in result.output) == (1, True)
+    assert "name another folder in datafolder" in result.output
+
+
+@pytest.mark.parametrize(
+    ("free", "word", "code"),
+    [(2**30, "OK", 0), (2**30 - 1, "WARN", 0), (200 * 2**20, "WARN", 0), (200 * 2**20 - 1, "FAIL", 1)],
+)  # fmt: skip
+def test_check_looks_at_the_room_on_the_disk(
+    free: int, word: str, code: int, conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    result = run("check", "--conf", str(conf))
+    assert result.exit_code == code
+    assert re.search(rf"^{word:<5} room on the disk: [\d,]+ MB free", result.output, re.MULTILINE)
+    assert ("below 200 MB webhooks are answered with 503" in result.output) is (word != "OK")
+
+
+def test_check_tells_that_others_may_read_the_deliveries(conf: Path) -> None:
+    data = conf.parent / "data"
+    run("deliveries", "list", "--conf", str(conf))
+    assert "others may" not in run("check", "--conf", str(conf)).output
+    for path, mode in ((data, 0o755), (data / FILE, 0o640)):
+        before = path.stat().st_mode
+        path.chmod(mode)
+        result = run("check", "--conf", str(conf))
+        assert result.exit_code == 0
+        assert f"WARN  data folder: others may use {path}; payloads" in result.output
+        path.chmod(before)
+    data.chmod(0o755)
+    run("deliveries", "list", "--conf", str(conf))
+    assert "others may" not in run("check", "--conf", str(conf)).output, "the service mends it"
+
+
+def test_check_tries_the_database_that_instances_share(conf: Path) -> None:
+    url = "postgresql+psycopg://jo:hunter%402@127.0.0.1:1/deliveries"
+    result = run("check", "--conf", str(conf), CONNECTOR_PROXY_QUEUEURL=url)
+    assert result.exit_code == 1
+    assert "FAIL  queue database deliveries on 127.0.0.1:1: the database does not answer: " in result.output  # fmt: skip
+    assert "queueurl in credentials.ini is right" in result.output
+    assert "hunter" not in result.output
+    assert "data folder" not in result.output, "nothing is kept there"
 
 
 def test_check_tries_the_address_to_listen_on(conf: Path, emulator: Emulator) -> None:

@@ -326,3 +326,21 @@ def test_nothing_is_lost_or_done_twice_when_processes_die_at_any_moment(
     print(figures)
     figures.check()
     assert figures.states[State.DONE] > KILLS
+
+
+def test_check_tells_what_the_database_server_says(queueurl: str, tmp_path: Path) -> None:
+    answering = ServiceProcess(tmp_path / "right", queueurl=queueurl, host="127.0.0.1", port=0)
+    assert "answers" in _check_line(answering, 0)
+    url = queueurl.replace("@127", "hunter2@127")
+    wrong = ServiceProcess(tmp_path / "wrong", queueurl=url, host="127.0.0.1", port=0)
+    line = _check_line(wrong, 1)
+    assert "password authentication failed" in line
+    assert "hunter2" not in line
+    assert PASSWORD not in line
+
+
+def _check_line(service: ServiceProcess, code: int) -> str:
+    """What ``check`` says of the database."""
+    result = service.command("check")
+    assert result.returncode == code, result.stdout + result.stderr
+    return next(line for line in result.stdout.splitlines() if "queue database" in line)
