@@ -42,7 +42,7 @@ class Acceptor:
         self._commits: Commits[Arrival, Accepted] = Commits(writing, ledger.accept)
         self._guard = _Guard(settings, reading, ledger)
         self._verdicts = _Verdicts(reading, ledger)
-        self._places = threading.BoundedSemaphore(max(1, settings.threads * 3 // 4))
+        self._places = threading.BoundedSemaphore(settings.threads * 3 // 4)
         self._stopping = False
 
     def accept(self, raw: bytes, query: Mapping[str, str], request_id: str) -> Accepted:

@@ -357,7 +357,10 @@ def _fault(error: Exception) -> tuple[str, str]:
     origin = getattr(error, "orig", None) or error
     name = "_".join(getattr(origin, "sqlite_errorname", "").split("_")[:2])
     known = _FAULTS.get(name)
-    other = "See that the database server runs and that queueurl in credentials.ini is right."
+    other = (
+        "See that the database server runs and that queueurl in credentials.ini is right; "
+        "'connector-proxy check' shows what it said."
+    )
     return known or (name or "the database does not answer", other)
 
 

@@ -172,7 +172,7 @@ def replay(
 ) -> None:
     """Carry out again, at once: one delivery, or all that --state and --since select; without
     --state those that are refused or held."""
-    if bool(delivery_id) == bool(states or since):
+    if bool(delivery_id) == bool(states or since) or (delivery_id and stp):
         raise click.UsageError("Name a delivery, or select some with --state and --since.")
 
     def deed(known: Deliveries) -> None:
