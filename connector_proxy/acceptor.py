@@ -26,6 +26,8 @@ ROOM_BYTES = 200 * 1024 * 1024
 """With less room on the disk nothing more is accepted: what was accepted must end in order."""
 _LOOK_SECONDS = 0.05
 _GUARD_SECONDS = 1.0
+_SPARE_THREADS = 2
+_DOOR_SECONDS = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +45,7 @@ class Acceptor:
         self._guard = _Guard(settings, reading, ledger)
         self._verdicts = _Verdicts(reading, ledger)
         self._places = threading.BoundedSemaphore(settings.threads * 3 // 4)
+        self._doors = threading.BoundedSemaphore(max(1, settings.threads - _SPARE_THREADS))
         self._stopping = False
 
     def accept(self, raw: bytes, query: Mapping[str, str], request_id: str) -> Accepted:
@@ -57,18 +60,22 @@ class Acceptor:
         )
         if self._stopping:
             raise QueueUnavailable("The service is ending.", code="stopping")
-        self._guard.check()
+        self._guard.check(webhook.stp_name)
         how = settings.for_stp(webhook.stp_name).identity
-        return self._commits.run(
-            Arrival(
-                uuid.uuid4().hex,
-                identity(webhook, raw, how),
-                request_id,
-                webhook,
-                raw,
-                datetime.now(UTC),
-            )
+        arrival = Arrival(
+            uuid.uuid4().hex,
+            identity(webhook, raw, how),
+            request_id,
+            webhook,
+            raw,
+            datetime.now(UTC),
         )
+        if not self._doors.acquire(timeout=_DOOR_SECONDS):
+            raise QueueUnavailable("The database is slow, and too many webhooks wait for it.")
+        try:
+            return self._commits.run(arrival)
+        finally:
+            self._doors.release()
 
     def first_verdict(self, accepted: Accepted) -> Delivery | None:
         """The delivery after its first attempt of this round, or as soon as it waits for a paused
@@ -102,9 +109,10 @@ class _Guard:
         self._looking = threading.Lock()
         self._looked_at = -_GUARD_SECONDS
         self._issue: QueueUnavailable | None = None
+        self._paused: dict[str, int] = {}
 
-    def check(self) -> None:
-        """Raise what keeps a webhook from being accepted."""
+    def check(self, stp_name: str) -> None:
+        """Raise what keeps a webhook for a stored process from being accepted."""
         if time.monotonic() - self._looked_at > _GUARD_SECONDS and self._looking.acquire(False):
             try:
                 self._issue = self._look()
@@ -114,6 +122,8 @@ class _Guard:
         issue = self._issue
         if issue is not None:
             raise QueueUnavailable(str(issue), code=issue.code, advice=issue.advice)
+        if self._paused.get(stp_name.lower(), 0) >= self._settings.maxwaiting:
+            raise _too_many("Too many deliveries wait for this stored process, which is paused.")
 
     def _look(self) -> QueueUnavailable | None:
         free = self._database.free_bytes()
@@ -125,17 +135,21 @@ class _Guard:
             )
         try:
             with self._database.read() as connection:
-                waiting = self._ledger.waiting(connection)
+                waiting, self._paused = self._ledger.waiting(connection)
         except QueueUnavailable as error:
             return error
         if waiting >= self._settings.maxwaiting:
-            return QueueUnavailable(
-                "Too many deliveries wait.",
-                code="too_many_waiting",
-                advice="See why they wait (connector-proxy deliveries list --state waiting), or "
-                "raise maxwaiting.",
-            )
+            return _too_many("Too many deliveries wait.")
         return None
+
+
+def _too_many(message: str) -> QueueUnavailable:
+    return QueueUnavailable(
+        message,
+        code="too_many_waiting",
+        advice="See why they wait (connector-proxy deliveries list --state waiting), or raise "
+        "maxwaiting.",
+    )
 
 
 class _Verdicts:
@@ -176,7 +190,10 @@ class _Verdicts:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
                 waiting, closing = dict(self._waiting), self._closing
-            self._look(waiting)
+            try:
+                self._look(waiting)
+            except Exception:  # one row must not keep the others from their verdicts
+                _log.exception("the verdicts cannot be read")
             time.sleep(_LOOK_SECONDS)
         for future in waiting:
             _tell(future, None)

@@ -28,6 +28,7 @@ LOCK_SECONDS = 10.0
 """How long a write waits for another process that holds the file."""
 _SCHEMA = "connector_proxy"
 _RETRY_SECONDS = 0.001
+_PAGES_AT_ONCE = 2000
 _EXAMINED_BYTES = 1 << 30
 
 _metadata = sa.MetaData(schema=_SCHEMA)
@@ -148,6 +149,7 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=60,
+            hide_parameters=True,
             execution_options={"schema_translate_map": {_SCHEMA: None}},
         )
         sa.event.listen(engine, "connect", _prepare)
@@ -274,7 +276,10 @@ class Database:
         if self.is_file:
             with self.read() as connection, suppress(sqlite3.OperationalError):
                 file: Any = connection.connection.dbapi_connection
-                file.executescript("PRAGMA incremental_vacuum")  # one page a step: to the end
+                while file.execute("PRAGMA freelist_count").fetchone()[0]:
+                    # In portions: others write in between.
+                    file.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                    time.sleep(_RETRY_SECONDS)
                 file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def shown(self) -> str:
@@ -293,8 +298,10 @@ def _server_engine(settings: Settings, pool: int) -> sa.Engine:
         max_overflow=0,
         pool_timeout=60,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": 10,
+            "tcp_user_timeout": 30_000,
             "application_name": "connector-proxy",
             # The server frees the name of an instance whose machine is gone within two minutes.
             "options": "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 "

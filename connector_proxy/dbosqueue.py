@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ WORKFLOW = "attempt"
 POLLING_SECONDS = 0.02
 _QUEUE = "deliveries"
 _AT_ONCE = 500
+_WAITING = ("ENQUEUED", "DELAYED")
 _PATTERN_ID = "0pattern0"
 
 
@@ -40,6 +41,13 @@ def queue_name(settings: Settings, stp_name: str) -> str:
 
 def _workflow_id(delivery_id: str, turn: int) -> str:
     return f"{delivery_id}.{turn}"
+
+
+def _places(connection: Connection) -> sa.TableClause:
+    """What is asked of the table where DBOS keeps places."""
+    names = ("workflow_uuid", "status", "executor_id", "started_at_epoch_ms", "completed_at")
+    schema = "dbos" if connection.dialect.name == "postgresql" else None
+    return sa.table("workflow_status", *map(sa.column, names), schema=schema)
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,18 @@ class Queue:
         self._pattern: tuple[_Pattern, _Pattern] | None = None
 
     def register(self) -> None:
-        """Make the queues known with the limits that the settings name."""
-        for stp_name in ("", *self._settings.overrides):
+        """Make the queues known with the limits that the settings name; what still waits in the
+        own queue of a stored process that has no limits of its own any more gets the shared
+        ones."""
+        stps = {queue_name(self._settings, stp): stp for stp in ("", *self._settings.overrides)}
+        for queue in self._client.list_queues():
+            if queue.name.startswith(_QUEUE):
+                stps.setdefault(queue.name, queue.name.partition(":")[2])
+        for name, stp_name in stps.items():
             own = self._settings.for_stp(stp_name)
             rate = own.ratelimit
             self._client.register_queue(
-                queue_name(self._settings, stp_name),
+                name,
                 worker_concurrency=self._settings.instanceconcurrency,
                 partition_worker_concurrency=min(
                     own.concurrency, self._settings.instanceconcurrency
@@ -177,15 +191,44 @@ class Queue:
         connection: Connection,
         delivery_id: sa.ColumnElement[str],
         turn: sa.ColumnElement[int],
+        *,
+        forgotten_since: datetime,
+        in_hand: Collection[str],
     ) -> sa.ColumnElement[bool]:
-        """A condition: that turn of a delivery waits in the queue or is in hand."""
-        schema = "dbos" if connection.dialect.name == "postgresql" else None
-        place = sa.table(
-            "workflow_status", sa.column("workflow_uuid"), sa.column("status"), schema=schema
-        )
+        """A condition: that turn of a delivery waits in the queue or is in hand.
+
+        One that this instance took out before ``forgotten_since`` must be among ``in_hand`` (ids
+        of deliveries): DBOS takes a turn out and starts it in two steps, and what fails in
+        between is looked at again by nobody but the next start.
+        """
+        place = _places(connection)
         own = delivery_id + "." + sa.cast(turn, sa.Text)
-        live = ("ENQUEUED", "DELAYED", "PENDING")
-        return sa.exists().where(place.c.workflow_uuid == own, place.c.status.in_(live))
+        forgotten = sa.and_(
+            place.c.status == "PENDING",
+            place.c.executor_id == self._settings.instance,
+            place.c.started_at_epoch_ms < int(forgotten_since.timestamp() * 1000),
+            delivery_id.not_in(in_hand),
+        )
+        return sa.exists().where(
+            place.c.workflow_uuid == own,
+            place.c.status.in_((*_WAITING, "PENDING")),
+            sa.not_(forgotten),
+        )
+
+    def withdraw(self, connection: Connection, turns: Iterable[tuple[str, int]]) -> None:
+        """Take back places whose turn was overtaken, with the commit of ``connection``: left
+        there they would count against a rate limit and come out before newer ones."""
+        place = _places(connection)
+        own = [_workflow_id(delivery_id, turn) for delivery_id, turn in turns]
+        for start in range(0, len(own), _AT_ONCE):
+            connection.execute(
+                sa.update(place)
+                .where(
+                    place.c.workflow_uuid.in_(own[start : start + _AT_ONCE]),
+                    place.c.status.in_(_WAITING),
+                )
+                .values(status="CANCELLED", completed_at=int(time.time() * 1000))
+            )
 
     def take_over(self, executor: str) -> int:
         """Put what an instance had in hand back into the queue, for any instance to take;

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
+from connector_proxy import values
 from connector_proxy.database import Database, attempts, deliveries, payloads, stored_processes
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.errors import NoSuchDelivery, NotPossible
@@ -143,6 +144,7 @@ class Deliveries:
                 "message": f"An administrator looked and found it {state}.",
                 "advice": "",
             }
+            self._queue.withdraw(connection, [(row.delivery_id, row.turn)])
             _end(connection, row, state, note, now, **words)
         return self.show(row.delivery_id)
 
@@ -160,6 +162,7 @@ class Deliveries:
                 "message": "An administrator cancelled this delivery.",
                 "advice": "Run the task again in CI 360, or let the delivery be replayed.",
             }
+            self._queue.withdraw(connection, [(row.delivery_id, row.turn)])
             _end(connection, row, State.CANCELLED, note, now, **words)
         return self.show(row.delivery_id)
 
@@ -178,6 +181,10 @@ class Deliveries:
             if changed.rowcount == 0:
                 row = {"stp_key": key, "stp_name": stp_name, "failures": 0, "why": "", **values}
                 connection.execute(sa.insert(stored_processes).values(**row))
+            going = sa.select(deliveries.c.delivery_id, deliveries.c.turn)
+            going = going.where(of_stp, deliveries.c.paused.is_(False)).with_for_update()
+            turns = [(row.delivery_id, row.turn) for row in connection.execute(going)]
+            self._queue.withdraw(connection, turns)
             connection.execute(
                 sa.update(deliveries)
                 .where(of_stp, deliveries.c.paused.is_(False))
@@ -234,7 +241,10 @@ class Deliveries:
         """Take over the work of an instance that will not come back; returns how many
         deliveries. What it had begun is not repeated but held (or repeated, where the settings
         say so). Raises ``NotPossible`` while that instance is alive."""
-        instance = instance.lower()  # as the settings have it
+        try:
+            instance = values.instance(instance, self._database.folder)
+        except ValueError as error:
+            raise NotPossible(f"This is no name of an instance: {error}.") from None
         lock = InstanceLock(self._database, instance, WORKING)
         if not lock.take():
             raise NotPossible(

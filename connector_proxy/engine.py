@@ -52,7 +52,7 @@ class Engine:
         self._commits: Commits[Write, Any] = Commits(self._database, _each)
         self._room = threading.BoundedSemaphore(settings.instanceconcurrency)
         self._stopping = threading.Event()
-        self._in_hand = 0
+        self._in_hand: set[str] = set()
         self._counting = threading.Lock()
         self._timer = threading.Thread(target=self._pass_time, name="minutes", daemon=True)
         self._seldom = logs.Seldom()
@@ -93,7 +93,7 @@ class Engine:
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
         self._timer.join()
         if self._in_hand:
-            _log.warning("ended with %d attempts unfinished", self._in_hand)
+            _log.warning("ended with %d attempts unfinished", len(self._in_hand))
             return False
         self._commits.close()
         self._carrier.close()
@@ -104,7 +104,7 @@ class Engine:
 
     def _turn(self, delivery_id: str, turn: int) -> None:
         with self._counting:
-            self._in_hand += 1
+            self._in_hand.add(delivery_id)
         try:
             with self._room:
                 self._attempt(delivery_id, turn)
@@ -115,7 +115,7 @@ class Engine:
             )
         finally:
             with self._counting:
-                self._in_hand -= 1
+                self._in_hand.discard(delivery_id)
 
     def _attempt(self, delivery_id: str, turn: int) -> None:
         logs.delivery_id.set(delivery_id)
@@ -171,8 +171,10 @@ class Engine:
         minutes = 0
         while not self._stopping.wait(_MINUTE):
             try:
+                with self._counting:
+                    in_hand = set(self._in_hand)
                 with self._database.write() as connection:
-                    going_on = self._ledger.pass_time(connection, _now())
+                    going_on = self._ledger.pass_time(connection, _now(), in_hand)
                 if going_on:
                     _log.info("%d deliveries go on after a pause", len(going_on))
                 if minutes % _PRUNE_EVERY == 0:

@@ -69,7 +69,9 @@ def identity(webhook: Webhook, raw: bytes, how: str) -> str:
     """
     stp = webhook.stp_name.lower()
     known = webhook.occurrence_id if how == "occurrence" else ""
-    parts = (webhook.kind, known.encode(), b"") if known else ("body", b"", raw)
+    parts = (
+        (webhook.kind, known.encode("utf-8", "surrogatepass"), b"") if known else ("body", b"", raw)
+    )
     digest = hashlib.sha256()
     for part in (parts[0].encode(), stp.encode(), *parts[1:]):
         digest.update(b"%d:%s" % (len(part), part))

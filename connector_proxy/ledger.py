@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -41,6 +41,8 @@ BY_FAILURES = "failures"
 BY_ADMINISTRATOR = "administrator"
 _LONGEST_TEXT = 500
 _CLOCK_TOLERANCE = timedelta(seconds=60)
+_FORGOTTEN = timedelta(seconds=30)
+_LONGEST_PROBE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -406,11 +408,14 @@ class Ledger:
 
     # -- time passes ---------------------------------------------------------------------
 
-    def pass_time(self, connection: Connection, now: datetime) -> list[str]:
+    def pass_time(
+        self, connection: Connection, now: datetime, in_hand: Collection[str] = ()
+    ) -> list[str]:
         """What is due once a minute: deliveries whose deadline passed while they waited for a
         paused stored process expire, one delivery of each stored process that is paused for its
         failures is tried, and what a clock that was set back had put off is planned anew.
-        Returns the ids of the deliveries that go on."""
+        ``in_hand`` are the deliveries that this process is busy with. Returns the ids of the
+        deliveries that go on."""
         overdue = sa.select(deliveries).where(
             deliveries.c.state == State.WAITING,
             deliveries.c.paused,
@@ -422,14 +427,18 @@ class Ledger:
         for stp in connection.execute(paused.with_for_update()).all():
             going_on += self._probe(connection, stp.stp_key, now)
         going_on += self._release_forgotten(connection, now)
-        going_on += self._place_lost(connection, now)
+        going_on += self._place_lost(connection, now, in_hand)
         return going_on + self._replan(connection, now)
 
     def _probe(self, connection: Connection, stp_key: str, now: datetime) -> list[str]:
         """Try one delivery of a paused stored process: the one that was tried least."""
         of_stp = sa.and_(deliveries.c.stp_key == stp_key, deliveries.c.state.in_(OPEN))
         if connection.execute(
-            sa.select(deliveries.c.delivery_id).where(of_stp, deliveries.c.probing)
+            sa.select(deliveries.c.delivery_id).where(
+                of_stp,
+                deliveries.c.probing,
+                deliveries.c.changed_at > _ms(now - _LONGEST_PROBE),  # else its machine is gone
+            )
         ).first():
             return []
         order = (
@@ -479,10 +488,19 @@ class Ledger:
         ).all()
         return self._go_on(connection, rows, now, probing=False)
 
-    def _place_lost(self, connection: Connection, now: datetime) -> list[str]:
-        """Open deliveries without a place in the queue. There should be none; a fault that makes
-        one must not lose it. One that had begun ends as unknown."""
-        placed = self._queue.has_place(connection, deliveries.c.delivery_id, deliveries.c.turn)
+    def _place_lost(
+        self, connection: Connection, now: datetime, in_hand: Collection[str]
+    ) -> list[str]:
+        """Open deliveries without a place in the queue, or whose turn came out of it and was
+        never begun. There should be none; a fault that makes one must not lose it. One that had
+        begun ends as unknown."""
+        placed = self._queue.has_place(
+            connection,
+            deliveries.c.delivery_id,
+            deliveries.c.turn,
+            forgotten_since=now - _FORGOTTEN,
+            in_hand=in_hand,
+        )
         rows = connection.execute(
             sa.select(deliveries).where(
                 deliveries.c.state.in_(OPEN), deliveries.c.paused.is_(False), sa.not_(placed)
@@ -506,6 +524,8 @@ class Ledger:
         self, connection: Connection, rows: Iterable[Row[Any]], now: datetime, *, probing: bool
     ) -> list[str]:
         """Give each delivery a new turn that is due at once."""
+        rows = list(rows)
+        self._queue.withdraw(connection, ((row.delivery_id, row.turn) for row in rows))
         going_on = []
         for row in rows:
             self._set(
@@ -539,6 +559,7 @@ class Ledger:
                 }
             )
         )
+        self._queue.withdraw(connection, [(row.delivery_id, row.turn)])
         accepted_at, deadline = _required(row.accepted_at), _moment(row.deadline)
         self._place(connection, row.delivery_id, row.turn + 1, row.stp_name, deadline, accepted_at)
 
@@ -565,10 +586,19 @@ class Ledger:
 
     # -- looking -------------------------------------------------------------------------
 
-    def waiting(self, connection: Connection) -> int:
-        """How many deliveries wait."""
-        query = sa.select(sa.func.count()).where(deliveries.c.state == State.WAITING)
-        return connection.execute(query).scalar_one()
+    def waiting(self, connection: Connection) -> tuple[int, dict[str, int]]:
+        """How many deliveries wait in the queue, and how many for each paused stored process (by
+        its name in lower case)."""
+        query = (
+            sa.select(deliveries.c.stp_key, deliveries.c.paused, sa.func.count())
+            .where(deliveries.c.state == State.WAITING)
+            .group_by(deliveries.c.stp_key, deliveries.c.paused)
+        )
+        rows = connection.execute(query).all()
+        return (
+            sum(count for _, paused, count in rows if not paused),
+            {stp_key: count for stp_key, paused, count in rows if paused},
+        )
 
     def standings(
         self, connection: Connection, delivery_ids: Iterable[str]

@@ -89,8 +89,7 @@ class _Line(logging.Formatter):
         return mask(super().format(record), self._secrets)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        if not record.message.isprintable():
-            record.message = record.message.translate(_CONTROLS)
+        record.message = printable(record.message)
         return super().formatMessage(record)
 
 
@@ -263,6 +262,11 @@ def _shapes(text: str) -> tuple[str, ...]:
         quote(text, safe=""),
         json.dumps(text)[1:-1],
     )
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, whatever it holds."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def shorten(text: str, length: int = 80) -> str:

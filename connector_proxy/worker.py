@@ -94,7 +94,11 @@ class Worker:
             )
             if self._stopping.wait(pause):
                 return
-            self._launch()
+            try:
+                self._launch()
+            except OSError as error:  # no memory, no process, no file: perhaps later
+                _log.error("the working process cannot be started: %s", error)
+                continue
             if self._stopping.is_set():  # the word to end may have gone to the one before it
                 self._tell_to_end()
 

@@ -110,7 +110,13 @@ def test_a_broad_except_stands_only_at_the_loops_of_threads_that_must_live(name:
         node for node in handlers
         if node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException")
     ]  # fmt: skip
-    assert len(broad) == {"web/server": 1, "commits": 1, "engine": 2, "worker": 1}.get(name, 0)
+    assert len(broad) == {
+        "web/server": 1,
+        "commits": 1,
+        "engine": 2,
+        "worker": 1,
+        "acceptor": 1,
+    }.get(name, 0)
 
 
 def tracked_texts() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from connector_proxy.emulator import Behaviour, Emulator, Ran
 from connector_proxy.records import Outcome, State
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.settings import Settings
-from tests.conftest import Service, StubCarrier, payload
+from tests.conftest import Service, StubCarrier, another, payload
 from tests.crashing import triggered, wait_until
 
 Start = Callable[..., Service]
@@ -369,3 +370,34 @@ def test_a_stored_process_that_is_down_does_not_delay_another_one(
             took.append(seconds_of(service, service.post(triggered("Healthy"))))
         assert max(took) < 1, took
         assert service.deliveries.stored_processes() == []
+
+
+def test_a_database_that_is_held_leaves_threads_for_the_others(
+    start: Callable[..., Service], settings: Settings, carrier: StubCarrier
+) -> None:
+    """Six threads, twenty webhooks that cannot be kept: another address is answered, though
+    behind them."""
+    service = start(replace(settings, threads=6, waitseconds=0), carrier)
+    assert service.post(another(payload())).status_code == 202, "it runs"
+    holder = sqlite3.connect(settings.datafolder / "deliveries.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    statuses: list[int] = []
+    webhooks = [
+        threading.Thread(
+            target=lambda: statuses.append(service.post(another(payload())).status_code)
+        )
+        for _ in range(20)
+    ]
+    try:
+        for webhook in webhooks:
+            webhook.start()
+        wait_until("the first is refused", lambda: 503 in statuses)
+        started = time.monotonic()
+        assert requests.get(f"{service.url}/deliveries/{'0' * 32}", timeout=30).status_code == 404
+        assert time.monotonic() - started < 8
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    for webhook in webhooks:
+        webhook.join(30)
+    assert set(statuses) <= {202, 503} and len(statuses) == 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +31,7 @@ class Books:
     """A ledger and its administration over one database; ``clock`` is moved by the test."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.database = Database(settings)
         self.database.set_up()
         self.queue = Queue(self.database.engine, settings)
@@ -67,9 +68,9 @@ class Books:
     def attempt(self, accepted: Accepted, outcome: Outcome, repeat: bool = False) -> Next | None:
         return self.finish(self.begin(accepted), outcome, repeat)
 
-    def pass_time(self) -> list[str]:
+    def pass_time(self, in_hand: Collection[str] = ()) -> list[str]:
         with self.database.write() as connection:
-            return self.ledger.pass_time(connection, self.clock)
+            return self.ledger.pass_time(connection, self.clock, in_hand)
 
     def turn(self, accepted: Accepted) -> int:
         with self.database.read() as connection:
@@ -185,7 +186,7 @@ def test_the_same_again_does_not_run_what_is_held(books: Books, outcome: Outcome
     assert (again.duplicate, again.state) == (True, State.HELD)
     books.admin.cancel(first.delivery_id, "", NOON)
     assert books.accept("one").state is State.CANCELLED
-    assert books.placed() == {f"{first.delivery_id}.1": None}, "nothing new came into the queue"
+    assert f"{first.delivery_id}.2" not in books.placed(), "nothing new came into the queue"
 
 
 def test_texts_that_no_database_takes_are_kept_in_a_form_that_it_does(books: Books) -> None:
@@ -482,6 +483,34 @@ def test_an_open_delivery_that_lost_its_place_gets_another(books: Books) -> None
     assert books.begin(waiting) is not None
     begun = books.begin(running)
     assert begun is not None and begun.interrupted
+
+
+def test_a_turn_that_came_out_of_the_queue_and_was_never_begun_gets_another(books: Books) -> None:
+    forgotten, busy = books.accept(), books.accept()
+    taken = int((NOON - timedelta(seconds=31)).timestamp() * 1000)
+    with books.database.write() as connection:
+        connection.execute(
+            sa.text(
+                "UPDATE workflow_status SET status = 'PENDING', executor_id = :me,"
+                " started_at_epoch_ms = :taken"
+            ),
+            {"me": books.settings.instance, "taken": taken},
+        )
+    assert books.pass_time(in_hand={busy.delivery_id}) == [forgotten.delivery_id]
+    assert books.begin(forgotten, turn=1) is None
+    assert books.begin(busy, turn=1) is not None
+
+
+def test_an_overtaken_turn_leaves_the_queue(books: Books) -> None:
+    """Or it would count against a rate limit."""
+    accepted = books.accept()
+    books.admin.pause("A", NOON)
+    assert books.placed() == {}
+    books.admin.resume("A", NOON)
+    books.admin.replay(accepted.delivery_id, NOON)
+    assert list(books.placed()) == [f"{accepted.delivery_id}.{books.turn(accepted)}"]
+    books.admin.cancel(accepted.delivery_id, "", NOON)
+    assert books.placed() == {}
 
 
 # -- administration -----------------------------------------------------------------------

@@ -225,5 +225,17 @@ def test_any_object_is_accepted_or_gets_a_client_error_with_a_path(
         assert response.get_json()["error"]["details"]
 
 
+@pytest.mark.parametrize("part", ["abcd", "%20" * 28 + "abcd", "%00" * 32, "A" * 32, "0" * 32])
+def test_a_record_is_shown_for_a_whole_id_alone(part: str, client: FlaskClient) -> None:
+    response = client.get(f"/deliveries/{part}")
+    assert (response.status_code, response.get_json()["error"]["code"]) == (404, "no_such_delivery")
+
+
+def test_half_a_letter_in_an_id_harms_nobody(accepting: FlaskClient) -> None:
+    raw = (PAYLOADS / "triggered.json").read_bytes()
+    broken = json.dumps({**json.loads(raw), "guid": "\ud800"})
+    assert accepting.post("/ExecuteSTP", data=broken).status_code == 202
+
+
 def test_no_template_or_static_folder_is_served(client: FlaskClient, conf: Path) -> None:
     assert client.get("/static/x").status_code == 404

@@ -14,6 +14,7 @@ from connector_proxy import asjson, logs
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import ConnectorProxyError, NotPossible
+from connector_proxy.intake import stp_name_issue
 from connector_proxy.records import Attempt, Delivery, State
 from connector_proxy.service import administration
 
@@ -57,7 +58,7 @@ def _on_deliveries(conf: Path | None, deed: Callable[[Deliveries], None]) -> Non
 @click.option("--stp", default="", help="Name of the stored process.")
 @click.option("--since", callback=_since, help="30m, 12h, 7d, or a moment.")
 @click.option("--task", default="", help="Text in the name of the task.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="A JSON record a line.")
 def list_command(
     conf: Path | None,
@@ -79,7 +80,7 @@ def list_command(
                 click.echo(json.dumps(asjson.delivery(delivery, with_attempts=False)))
             return
         for delivery in found:
-            click.echo(_line(delivery))
+            click.echo(logs.printable(_line(delivery)))
         counts = known.counts()
         click.echo(
             ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -129,10 +130,11 @@ def show_command(conf: Path | None, delivery_id: str, as_json: bool) -> None:
             return
         record = asjson.delivery(delivery, with_attempts=False)
         for name, value in record.items():
-            click.echo(f"{name:<22}{json.dumps(value) if isinstance(value, dict) else value}")
+            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            click.echo(f"{name:<22}{logs.printable(text)}")
         for attempt in delivery.attempts:
             for line in _attempt_lines(attempt):
-                click.echo(line)
+                click.echo(logs.printable(line))
 
     _on_deliveries(conf, show)
 
@@ -243,6 +245,9 @@ def cancel(conf: Path | None, delivery_id: str, note: str) -> None:
 @click.argument("stp")
 def pause(conf: Path | None, stp: str) -> None:
     """Let deliveries for the stored process STP wait, until you resume it."""
+    issue = stp_name_issue(stp)
+    if issue:
+        raise click.BadParameter(f"the name {issue}")
 
     def deed(known: Deliveries) -> None:
         waiting = known.pause(stp, datetime.now(UTC))

@@ -3,12 +3,17 @@ where a delivery can be looked at."""
 
 from __future__ import annotations
 
+import re
+
 from flask import Flask, Response, g, request
 
 from connector_proxy import logs
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.deliveries import Deliveries
+from connector_proxy.errors import NoSuchDelivery
 from connector_proxy.web import answers
+
+_WHOLE_ID = re.compile("[0-9a-f]{32}")
 
 
 def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
@@ -24,6 +29,8 @@ def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
         delivery = acceptor.first_verdict(accepted)
         return answers.of_delivery(delivery) if delivery else answers.of_accepted(accepted)
 
-    @app.get("/deliveries/<string(length=32):delivery_id>")  # a whole id: it is not to be guessed
+    @app.get("/deliveries/<delivery_id>")
     def delivery(delivery_id: str) -> Response:
+        if not _WHOLE_ID.fullmatch(delivery_id):  # a part of one could be guessed
+            raise NoSuchDelivery("There is no delivery with this id.")
         return answers.of_record(deliveries.show(delivery_id))
