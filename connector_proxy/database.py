@@ -274,13 +274,23 @@ class Database:
         """Return free pages of the file to the disk and cut the write-ahead log. What another
         process is in the way of is left for the next time."""
         if self.is_file:
-            with self.read() as connection, suppress(sqlite3.OperationalError):
-                file: Any = connection.connection.dbapi_connection
-                while file.execute("PRAGMA freelist_count").fetchone()[0]:
-                    # In portions: others write in between.
-                    file.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            with suppress(sqlite3.OperationalError):
+                # In portions, each with a connection of its own: others work in between.
+                while self._give_back_some():
                     time.sleep(_RETRY_SECONDS)
-                file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                with self.read() as connection:
+                    file: Any = connection.connection.dbapi_connection
+                    file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _give_back_some(self) -> bool:
+        """Whether pages were given back and more may be: a file that was restored from a dump
+        keeps its free pages for its own use."""
+        with self.read() as connection:
+            file: Any = connection.connection.dbapi_connection
+            (before,) = file.execute("PRAGMA freelist_count").fetchone()
+            file.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            (left,) = file.execute("PRAGMA freelist_count").fetchone()
+        return bool(0 < left < before)
 
     def shown(self) -> str:
         """Where it is, for people: without a password."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from connector_proxy.database import Database, payloads
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries, Pruned
 from connector_proxy.ledger import Ledger
+from connector_proxy.settings import Settings
 from tests.crashing import ServiceProcess
 
 
@@ -45,3 +48,29 @@ def test_pruning_an_empty_file_removes_nothing(database: Database, tmp_path: Pat
     deliveries = Deliveries(settings, database, queue, Ledger(settings, queue))
     assert deliveries.prune(datetime.now(UTC)) == Pruned(0, 0)
     queue.close()
+
+
+@pytest.mark.timeout(30)
+def test_a_file_that_was_restored_from_a_dump_is_pruned_and_keeps_its_free_pages(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Such a file does not give pages back; that must not keep the hourly work busy for ever."""
+    database = Database(settings)
+    database.set_up()
+    database.close()
+    dumped = tmp_path / "dumped.sqlite"
+    with closing(sqlite3.connect(database.path)) as old, closing(sqlite3.connect(dumped)) as new:
+        new.executescript("\n".join(old.iterdump()))
+        new.execute("CREATE TABLE filler (text TEXT)")
+        new.executemany("INSERT INTO filler VALUES (?)", [("x" * 5000,)] * 500)
+        new.commit()
+        new.execute("DROP TABLE filler")
+        new.commit()
+        assert new.execute("PRAGMA freelist_count").fetchone()[0] > 100
+    for name in database.path.parent.glob("deliveries.sqlite*"):
+        name.unlink()
+    dumped.replace(database.path)
+    restored = Database(settings)
+    restored.set_up(examine=True)
+    restored.give_back()
+    restored.close()
