@@ -100,7 +100,7 @@ class Downloader:
             raise Unavailable(
                 f"The {what} could not be downloaded to its end: the connection failed.",
                 code="download_failed",
-                advice="It may be sent again. The log says what failed: check the way to that "
+                advice="It is tried again. The log says what failed: check the way to that "
                 "host (firewall, outboundproxy, cabundle).",
                 cause=f"{urlsplit(url).hostname}: {_reason(error)}",
             ) from None

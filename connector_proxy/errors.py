@@ -80,7 +80,7 @@ class Unavailable(ConnectorProxyError):
 
     code = "unavailable"
     status = 503
-    advice = "Nothing was carried out; it may be sent again."
+    advice = "Nothing was carried out; it is tried again."
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ def own_error(status: int, code: str, said: str) -> Outcome:
             Verdict.RETRY,
             "download_failed",
             "The stored process could not download a file to its end; nothing was saved.",
-            "It may be sent again, as long as the presigned URLs work.",
+            "It is tried again, as long as the presigned URLs work.",
             cause=kept(said),
             status=status,
         )
@@ -115,7 +115,7 @@ def busy(status: int, retry_after: int | None) -> Outcome:
         Verdict.RETRY,
         "busy",
         f"The SAS server is not ready (HTTP status {status}).",
-        "Nothing was carried out; it may be sent again.",
+        "Nothing was carried out; it is tried again.",
         status=status,
         retry_after=retry_after,
     )

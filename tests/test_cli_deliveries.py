@@ -119,7 +119,7 @@ def test_list_shows_what_is_paused_by_whom_and_why(
     shown = lines(command("list"))
     assert sum(line.endswith("  paused") for line in shown) == 1, "four wait for their moment"
     assert "Waiting is paused (by failures), 5 wait: The SAS server cannot be reached" in shown[-1]
-    assert shown[-2] == "Done is paused (by administrator), 0 wait: no reason given"
+    assert shown[-2] == "Done is paused (by administrator), 0 wait"
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,11 @@ def _check_as_text(settings: Settings, checks: list[health.Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
     for key in KEYS:
         value = shown(getattr(settings, key.name))
-        click.echo(f"  {key.name:<16} {value:<50} {settings.origins[key.name]}")
+        click.echo(f"  {key.name:<20} {value:<50} {settings.origins[key.name]}")
     for stp, own in settings.overrides.items():
         click.echo(f"[stp:{stp}]")
         for name, value in own.items():
-            click.echo(f"  {name:<16} {shown(value)}")
+            click.echo(f"  {name:<20} {shown(value)}")
     for one in checks:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:

@@ -90,7 +90,8 @@ def list_command(
             if stored_process.paused_by:
                 click.echo(
                     f"{stored_process.stp_name} is paused (by {stored_process.paused_by}), "
-                    f"{stored_process.waiting} wait: {stored_process.why or 'no reason given'}"
+                    f"{stored_process.waiting} wait"
+                    f"{': ' if stored_process.why else ''}{stored_process.why}"
                 )
 
     _on_deliveries(conf, show)
