@@ -21,7 +21,9 @@ from connector_proxy.engine import Engine
 from connector_proxy.records import Outcome
 from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
 from connector_proxy.values import HostPattern
+from tests.crashing import Gate
 from tests.filestore import FileStore
+from tests.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / "data"
@@ -169,3 +171,33 @@ def sas_service(
     start: Callable[[Settings], Service], settings: Settings, emulator: Emulator
 ) -> Service:
     return start(replace(settings, stpurl=emulator.stpurl))
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """A stored process that stands still until it is let through."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def sas(gate: Gate) -> Iterator[Emulator]:
+    """The pretend SAS BI Web Services with ``gate`` behind it."""
+    with Emulator(gate) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def queueurl(postgres: Postgres) -> Iterator[str]:
+    """A database of its own for each test."""
+    address = postgres.fresh_database()
+    yield address
+    postgres.drop(address)

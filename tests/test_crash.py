@@ -33,20 +33,6 @@ Starter = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
-def gate() -> Iterator[Gate]:
-    """A stored process that stands still until it is let through."""
-    gate = Gate()
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-def sas(gate: Gate) -> Iterator[Emulator]:
-    with Emulator(gate) as running:
-        yield running
-
-
-@pytest.fixture
 def started(tmp_path: Path, sas: Emulator) -> Iterator[Starter]:
     """Starts a service process that calls ``sas``; it ends with the test."""
     running: list[ServiceProcess] = []

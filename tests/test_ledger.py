@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from connector_proxy import outcomes, schedule
+from connector_proxy import outcomes, schedule, values
 from connector_proxy.carrier import Carried
 from connector_proxy.database import Database, deliveries
 from connector_proxy.dbosqueue import Place, Queue
@@ -34,6 +34,8 @@ class Books:
         self.settings = settings
         self.database = Database(settings)
         self.database.set_up()
+        self.schema = "" if self.database.is_file else "dbos."
+        self.places = self.schema + "workflow_status"
         self.queue = Queue(self.database.engine, settings)
         self.ledger = Ledger(settings, self.queue)
         self.admin = Deliveries(settings, self.database, self.queue, self.ledger)
@@ -83,16 +85,20 @@ class Books:
     def placed(self) -> dict[str, float | None]:
         """Places in the queue that are to come, with the moment before which they do not."""
         query = sa.text(
-            "SELECT workflow_uuid, delay_until_epoch_ms FROM workflow_status"
+            f"SELECT workflow_uuid, delay_until_epoch_ms FROM {self.places}"
             " WHERE status IN ('ENQUEUED', 'DELAYED')"
         )
         with self.database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
 
-@pytest.fixture
-def books(settings: Settings) -> Iterator[Books]:
-    books = Books(replace(settings, stpurl="http://127.0.0.1:1/{{stpName}}"))
+@pytest.fixture(params=["file", "server"])
+def books(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Books]:
+    """Over a SQLite file, and over PostgreSQL."""
+    address = request.getfixturevalue("queueurl") if request.param == "server" else ""
+    queueurl = values.queue_url(address, settings.home)
+    own = replace(settings, stpurl="http://127.0.0.1:1/{{stpName}}", queueurl=queueurl)
+    books = Books(own)
     yield books
     books.database.close()
 
@@ -120,7 +126,9 @@ def test_places_made_in_groups_are_those_that_the_queue_makes_itself(books: Book
         books.queue.put_new(connection, [Place("b" * 32, "B", 7), Place("c" * 32, "B", 7)])
         own = {"creator_xid", "created_at", "updated_at", "retention_timestamp"}
         for table in ("workflow_status", "workflow_input"):
-            rows = connection.execute(sa.text(f"SELECT * FROM {table}")).mappings().all()
+            rows = (
+                connection.execute(sa.text(f"SELECT * FROM {books.schema}{table}")).mappings().all()
+            )
             assert len(rows) == 3
             seen = {
                 str(
@@ -477,7 +485,7 @@ def test_an_open_delivery_that_lost_its_place_gets_another(books: Books) -> None
     books.admin.pause("B", NOON)
     assert books.pass_time() == [], "all have their places"
     with books.database.write() as connection:
-        connection.execute(sa.text("UPDATE workflow_status SET status = 'ERROR'"))
+        connection.execute(sa.text(f"UPDATE {books.places} SET status = 'ERROR'"))
     assert set(books.pass_time()) == {waiting.delivery_id, running.delivery_id}
     assert books.show(paused).paused
     assert books.begin(waiting) is not None
@@ -491,7 +499,7 @@ def test_a_turn_that_came_out_of_the_queue_and_was_never_begun_gets_another(book
     with books.database.write() as connection:
         connection.execute(
             sa.text(
-                "UPDATE workflow_status SET status = 'PENDING', executor_id = :me,"
+                f"UPDATE {books.places} SET status = 'PENDING', executor_id = :me,"
                 " started_at_epoch_ms = :taken"
             ),
             {"me": books.settings.instance, "taken": taken},

@@ -33,34 +33,6 @@ KILLS = 6
 Starter = Callable[..., ServiceProcess]
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as running:
-        yield running
-
-
-@pytest.fixture
-def queueurl(postgres: Postgres) -> Iterator[str]:
-    """A database of its own for each test."""
-    address = postgres.fresh_database()
-    yield address
-    postgres.drop(address)
-
-
-@pytest.fixture
-def gate() -> Iterator[Gate]:
-    """A stored process that stands still until it is let through."""
-    gate = Gate()
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-def sas(gate: Gate) -> Iterator[Emulator]:
-    with Emulator(gate) as running:
-        yield running
-
-
 @pytest.fixture
 def started(queueurl: str, tmp_path: Path, sas: Emulator) -> Iterator[Starter]:
     """Starts instances by their names; they end with the test."""
