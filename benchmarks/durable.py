@@ -16,13 +16,14 @@ from pathlib import Path
 import sqlalchemy as sa
 from parts import HERE, PAYLOAD, Result, load, naive, service
 
-from connector_proxy.database import Database, attempts, deliveries
+from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.intake import identity, read_webhook
 from connector_proxy.ledger import Arrival, Ledger
 from connector_proxy.records import State
 from connector_proxy.settings import load as load_settings
+from connector_proxy.tables import attempts, deliveries
 
 MANY = {
     "WAITSECONDS": "0",
@@ -162,7 +163,7 @@ def full_file(folder: Path, count: int = 100_000) -> None:
     database.set_up()
     queue = Queue(database.engine, settings)
     ledger = Ledger(settings, queue)
-    known = Deliveries(settings, database, queue, ledger)
+    known = Deliveries(settings, database, queue)
     raw = PAYLOAD.read_bytes()
     webhook = read_webhook(raw)
     _fill(database, ledger, raw, count)

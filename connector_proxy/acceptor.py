@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
+from connector_proxy import rows
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.errors import QueueUnavailable
@@ -122,7 +123,7 @@ class _Guard:
         issue = self._issue
         if issue is not None:
             raise QueueUnavailable(str(issue), code=issue.code, advice=issue.advice)
-        if self._paused.get(stp_name.lower(), 0) >= self._settings.maxwaiting:
+        if self._paused.get(rows.stp_key(stp_name), 0) >= self._settings.maxwaiting:
             raise _too_many("Too many deliveries wait for this stored process, which is paused.")
 
     def _look(self) -> QueueUnavailable | None:

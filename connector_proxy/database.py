@@ -20,107 +20,16 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy.pool import QueuePool
 
+from connector_proxy import tables
 from connector_proxy.errors import Collision, ConfigurationError, QueueUnavailable
 from connector_proxy.settings import Settings
 
 FILE = "deliveries.sqlite"
 LOCK_SECONDS = 10.0
 """How long a write waits for another process that holds the file."""
-_SCHEMA = "connector_proxy"
 _RETRY_SECONDS = 0.001
 _PAGES_AT_ONCE = 2000
 _EXAMINED_BYTES = 1 << 30
-
-_metadata = sa.MetaData(schema=_SCHEMA)
-
-deliveries = sa.Table(
-    "deliveries", _metadata,
-    sa.Column("delivery_id", sa.Text, primary_key=True),
-    sa.Column("identity", sa.Text, nullable=False, unique=True),
-    sa.Column("request_id", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("stp_key", sa.Text, nullable=False),
-    sa.Column("stp_name", sa.Text, nullable=False),
-    sa.Column("task_name", sa.Text, nullable=False),
-    sa.Column("occurrence_id", sa.Text, nullable=False),
-    sa.Column("tracking_code", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("round", sa.Integer, nullable=False),
-    sa.Column("turn", sa.Integer, nullable=False),
-    sa.Column("run", sa.Text, nullable=False),
-    sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("probing", sa.Boolean, nullable=False),
-    sa.Column("paused", sa.Boolean, nullable=False),
-    sa.Column("accepted_at", sa.BigInteger, nullable=False),
-    sa.Column("changed_at", sa.BigInteger, nullable=False),
-    sa.Column("next_attempt_at", sa.BigInteger),
-    sa.Column("deadline", sa.BigInteger),
-    sa.Column("attempt_count", sa.Integer, nullable=False),
-    sa.Column("verdict", sa.Text, nullable=False),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("advice", sa.Text, nullable=False),
-    sa.Column("result", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-    sa.Column("payload_kept", sa.Boolean, nullable=False),
-    sa.Index("deliveries_by_state", "state", "stp_key", "accepted_at"),
-    sa.Index("deliveries_by_time", "accepted_at"),
-    sa.Index("deliveries_by_stp", "stp_key", "accepted_at"),
-)  # fmt: skip
-"""One row a delivery; times are milliseconds of the epoch. ``turn`` counts its places in the
-queue: what comes out of the queue with another turn is void. ``run`` names the execution that
-began the attempt at hand, ``tries`` counts attempts of this round against the retry schedule."""
-
-payloads = sa.Table(
-    "payloads", _metadata,
-    sa.Column("delivery_id", sa.Text, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)  # fmt: skip
-"""The body of the webhook as it came: kept apart, so that it can be removed early."""
-
-attempts = sa.Table(
-    "attempts", _metadata,
-    sa.Column("delivery_id", sa.Text, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("instance", sa.Text, nullable=False),
-    sa.Column("started_at", sa.BigInteger, nullable=False),
-    sa.Column("ended_at", sa.BigInteger),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("verdict", sa.Text, nullable=False),
-    sa.Column("code", sa.Text, nullable=False),
-    sa.Column("status", sa.Integer, nullable=False),
-    sa.Column("milliseconds", sa.Integer, nullable=False),
-    sa.Column("message", sa.Text, nullable=False),
-    sa.Column("advice", sa.Text, nullable=False),
-    sa.Column("cause", sa.Text, nullable=False),
-    sa.Column("next_at", sa.BigInteger),
-    sa.PrimaryKeyConstraint("delivery_id", "number"),
-)  # fmt: skip
-
-stored_processes = sa.Table(
-    "stored_processes", _metadata,
-    sa.Column("stp_key", sa.Text, primary_key=True),
-    sa.Column("stp_name", sa.Text, nullable=False),
-    sa.Column("failures", sa.Integer, nullable=False),
-    sa.Column("paused_by", sa.Text, nullable=False),
-    sa.Column("paused_at", sa.BigInteger),
-    sa.Column("why", sa.Text, nullable=False),
-)  # fmt: skip
-"""How each stored process fares: failures in a row, and who paused it (``failures`` or
-``administrator``; empty: it runs)."""
-
-_version = sa.Table(
-    "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)
-)  # fmt: skip
-
-
-def _create(connection: sa.Connection) -> None:
-    _metadata.create_all(connection)
-    connection.execute(sa.insert(_version).values(version=0))
-
-
-_UPGRADES = (_create,)
-"""What leads from each version of the tables to the next. Released ones are never changed."""
 
 
 class Database:
@@ -150,7 +59,7 @@ class Database:
             max_overflow=0,
             pool_timeout=60,
             hide_parameters=True,
-            execution_options={"schema_translate_map": {_SCHEMA: None}},
+            execution_options={"schema_translate_map": {tables.SCHEMA: None}},
         )
         sa.event.listen(engine, "connect", _prepare)
         return engine
@@ -196,21 +105,21 @@ class Database:
     def _carry_forward(self, connection: sa.Connection) -> None:
         if not self.is_file:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(360)"))
-            connection.execute(sa.schema.CreateSchema(_SCHEMA, if_not_exists=True))
-        schema = None if self.is_file else _SCHEMA
-        if not sa.inspect(connection).has_table(_version.name, schema=schema):
+            connection.execute(sa.schema.CreateSchema(tables.SCHEMA, if_not_exists=True))
+        schema = None if self.is_file else tables.SCHEMA
+        if not sa.inspect(connection).has_table(tables.version.name, schema=schema):
             version = 0
         else:
-            version = connection.execute(sa.select(_version.c.version)).scalar_one()
-        if version > len(_UPGRADES):
+            version = connection.execute(sa.select(tables.version.c.version)).scalar_one()
+        if version > len(tables.UPGRADES):
             raise ConfigurationError(
                 f"The deliveries in {self.shown()} were kept by a newer release of "
                 "connector-proxy.",
                 advice="Start that release; going back is not possible.",
             )
-        for number, upgrade in enumerate(_UPGRADES[version:], start=version + 1):
+        for number, upgrade in enumerate(tables.UPGRADES[version:], start=version + 1):
             upgrade(connection)
-            connection.execute(sa.update(_version).values(version=number))
+            connection.execute(sa.update(tables.version).values(version=number))
 
     @contextmanager
     def write(self, patience: float = LOCK_SECONDS) -> Iterator[sa.Connection]:

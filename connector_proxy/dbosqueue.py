@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 from sqlalchemy import Connection, Engine
 
+from connector_proxy.rows import stp_key
 from connector_proxy.settings import Settings
 
 APPLICATION = "connector-proxy"
@@ -36,7 +37,7 @@ def queue_name(settings: Settings, stp_name: str) -> str:
     own = settings.for_stp(stp_name)
     limits = (own.concurrency, own.ratelimit)
     shared = limits == (settings.concurrency, settings.ratelimit)
-    return _QUEUE if shared else f"{_QUEUE}:{stp_name.lower()}"
+    return _QUEUE if shared else f"{_QUEUE}:{stp_key(stp_name)}"
 
 
 def _workflow_id(delivery_id: str, turn: int) -> str:
@@ -118,7 +119,7 @@ class Queue:
             "queue_name": queue_name(self._settings, stp_name),
             "workflow_name": WORKFLOW,
             "workflow_id": _workflow_id(delivery_id, turn),
-            "queue_partition_key": stp_name.lower(),
+            "queue_partition_key": stp_key(stp_name),
             "app_version": VERSION,
             "priority": priority,
         }
@@ -144,7 +145,7 @@ class Queue:
             {
                 "creator_xid": uuid.uuid4().hex,
                 "queue_name": queue_name(self._settings, one.stp_name),
-                "queue_partition_key": one.stp_name.lower(),
+                "queue_partition_key": stp_key(one.stp_name),
                 "priority": one.priority,
                 "created_at": now,
                 "updated_at": now,

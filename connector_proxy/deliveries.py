@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from connector_proxy import values
-from connector_proxy.database import Database, attempts, deliveries, payloads, stored_processes
+from connector_proxy import rows, values
+from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.errors import NoSuchDelivery, NotPossible
 from connector_proxy.instance import WORKING, InstanceLock
-from connector_proxy.ledger import BY_ADMINISTRATOR, Ledger, as_delivery
+from connector_proxy.pauses import Pauses
 from connector_proxy.records import OPEN, Delivery, State, Verdict
 from connector_proxy.settings import Settings
+from connector_proxy.tables import attempts, deliveries, payloads, stored_processes
+from connector_proxy.turns import Turns
 
 _AT_ONCE = 500
 _SHORTEST_ID = 4
+_LONGEST_NOTE = 1000
 _REPLAYABLE = frozenset(State) - {State.RUNNING}
 
 
@@ -49,13 +52,12 @@ class Deliveries:
     """Operations on what was accepted, while the service runs or not; safe to use from many
     threads. Each raises ``QueueUnavailable`` when the database does not answer."""
 
-    def __init__(
-        self, settings: Settings, database: Database, queue: Queue, ledger: Ledger
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, queue: Queue) -> None:
         self._settings = settings
         self._database = database
         self._queue = queue
-        self._ledger = ledger
+        self._turns = Turns(queue)
+        self._pauses = Pauses(self._turns)
 
     def search(
         self,
@@ -74,13 +76,13 @@ class Deliveries:
         if states:
             query = query.where(deliveries.c.state.in_(states))
         if stp:
-            query = query.where(deliveries.c.stp_key == stp.lower())
+            query = query.where(deliveries.c.stp_key == rows.stp_key(stp))
         if since:
-            query = query.where(deliveries.c.accepted_at >= int(since.timestamp() * 1000))
+            query = query.where(deliveries.c.accepted_at >= rows.ms(since))
         if task:
             query = query.where(deliveries.c.task_name.icontains(task, autoescape=True))
         with self._database.read() as connection:
-            return [as_delivery(row) for row in connection.execute(query.limit(limit))]
+            return [rows.as_delivery(row) for row in connection.execute(query.limit(limit))]
 
     def show(self, delivery_id: str) -> Delivery:
         """One delivery with its attempts; the beginning of its id is enough where it is the only
@@ -89,7 +91,7 @@ class Deliveries:
             row = _found(connection, delivery_id)
             own = attempts.c.delivery_id == row.delivery_id
             tried = connection.execute(sa.select(attempts).where(own).order_by(attempts.c.number))
-            return as_delivery(row, tried.all())
+            return rows.as_delivery(row, tried.all())
 
     def counts(self) -> dict[State, int]:
         """How many deliveries there are in each state."""
@@ -111,7 +113,7 @@ class Deliveries:
                     row.stp_name,
                     row.failures,
                     row.paused_by,
-                    datetime.fromtimestamp(row.paused_at / 1000, UTC) if row.paused_at else None,
+                    rows.moment_or_none(row.paused_at),
                     row.why,
                     row.waiting,
                 )
@@ -127,7 +129,7 @@ class Deliveries:
             issue = _not_replayable(row, now)
             if issue:
                 raise issue
-            self._ledger.again(connection, row, now)
+            self._turns.again(connection, row, now)
         return self.show(row.delivery_id)
 
     def resolve(self, delivery_id: str, state: State, note: str, now: datetime) -> Delivery:
@@ -139,13 +141,13 @@ class Deliveries:
                 raise NotPossible(f"The delivery is {row.state}; only a held one is resolved.")
             verdict = Verdict.DONE if state is State.DONE else Verdict.REFUSED
             words = {
-                "verdict": verdict,
+                "verdict": str(verdict),
                 "code": "resolved",
                 "message": f"An administrator looked and found it {state}.",
                 "advice": "",
+                "note": rows.text(note, _LONGEST_NOTE),
             }
-            self._queue.withdraw(connection, [(row.delivery_id, row.turn)])
-            _end(connection, row, state, note, now, **words)
+            self._turns.end(connection, row, state, now, **words)
         return self.show(row.delivery_id)
 
     def cancel(self, delivery_id: str, note: str, now: datetime) -> Delivery:
@@ -161,41 +163,21 @@ class Deliveries:
                 "code": "cancelled",
                 "message": "An administrator cancelled this delivery.",
                 "advice": "Run the task again in CI 360, or let the delivery be replayed.",
+                "note": rows.text(note, _LONGEST_NOTE),
             }
-            self._queue.withdraw(connection, [(row.delivery_id, row.turn)])
-            _end(connection, row, State.CANCELLED, note, now, **words)
+            self._turns.end(connection, row, State.CANCELLED, now, **words)
         return self.show(row.delivery_id)
 
     def pause(self, stp_name: str, now: datetime) -> int:
         """Let deliveries for a stored process wait until ``resume``; returns how many wait. Its
         attempts in hand go on."""
-        key = stp_name.lower()
-        values = {"paused_by": BY_ADMINISTRATOR, "paused_at": int(now.timestamp() * 1000)}
-        of_stp = sa.and_(deliveries.c.stp_key == key, deliveries.c.state == State.WAITING)
         with self._database.write() as connection:
-            changed = connection.execute(
-                sa.update(stored_processes)
-                .where(stored_processes.c.stp_key == key)
-                .values(**values, why="")
-            )
-            if changed.rowcount == 0:
-                row = {"stp_key": key, "stp_name": stp_name, "failures": 0, "why": "", **values}
-                connection.execute(sa.insert(stored_processes).values(**row))
-            going = sa.select(deliveries.c.delivery_id, deliveries.c.turn)
-            going = going.where(of_stp, deliveries.c.paused.is_(False)).with_for_update()
-            turns = [(row.delivery_id, row.turn) for row in connection.execute(going)]
-            self._queue.withdraw(connection, turns)
-            connection.execute(
-                sa.update(deliveries)
-                .where(of_stp, deliveries.c.paused.is_(False))
-                .values(paused=True, next_attempt_at=None, turn=deliveries.c.turn + 1)
-            )
-            return connection.execute(sa.select(sa.func.count()).where(of_stp)).scalar_one()
+            return self._pauses.pause(connection, stp_name, now)
 
     def resume(self, stp_name: str, now: datetime) -> int:
         """Let a stored process run again; returns how many deliveries go on at once."""
         with self._database.write() as connection:
-            return len(self._ledger.resume(connection, stp_name.lower(), now))
+            return len(self._pauses.resume(connection, stp_name, now))
 
     def prune(self, now: datetime) -> Pruned:
         """Remove what is older than ``keepdays`` and ``keeppayloaddays`` say, and give the room
@@ -262,12 +244,12 @@ def _found(connection: Connection, delivery_id: str, *, lock: bool = False) -> R
     start = delivery_id.strip().lower()
     own = deliveries.c.delivery_id
     query = sa.select(deliveries).where(own >= start, own < start + "g")  # uses the index
-    rows = connection.execute((query.with_for_update() if lock else query).limit(2)).all()
-    if len(rows) > 1:
+    found = connection.execute((query.with_for_update() if lock else query).limit(2)).all()
+    if len(found) > 1:
         raise NoSuchDelivery("More than one delivery begins with this id; write more of it.")
-    if not rows or len(start) < _SHORTEST_ID:
+    if not found or len(start) < _SHORTEST_ID:
         raise NoSuchDelivery("There is no delivery with this id.")
-    return rows[0]
+    return found[0]
 
 
 def _not_replayable(row: Row[Any], now: datetime) -> NotPossible | None:
@@ -278,7 +260,7 @@ def _not_replayable(row: Row[Any], now: datetime) -> NotPossible | None:
             "The payload of the delivery was removed (keeppayloaddays).",
             advice="Run the task again in CI 360.",
         )
-    if row.deadline is not None and row.deadline <= int(now.timestamp() * 1000):
+    if row.deadline is not None and row.deadline <= rows.ms(now):
         return NotPossible(
             "The presigned URLs of the delivery have stopped working.",
             advice="Run the task again in CI 360: its URLs are made anew.",
@@ -286,33 +268,6 @@ def _not_replayable(row: Row[Any], now: datetime) -> NotPossible | None:
     return None
 
 
-def _end(
-    connection: Connection,
-    row: Row[Any],
-    state: State,
-    note: str,
-    now: datetime,
-    **words: str,
-) -> None:
-    connection.execute(
-        sa.update(deliveries)
-        .where(deliveries.c.delivery_id == row.delivery_id)
-        .values(
-            state=state,
-            turn=row.turn + 1,
-            run="",
-            paused=False,
-            probing=False,
-            next_attempt_at=None,
-            note=note[:1000],
-            changed_at=int(now.timestamp() * 1000),
-            **words,
-        )
-    )
-
-
 def _ended_before(moment: datetime) -> sa.ColumnElement[bool]:
     kept = (*OPEN, State.HELD)
-    return sa.and_(
-        deliveries.c.state.not_in(kept), deliveries.c.changed_at < int(moment.timestamp() * 1000)
-    )
+    return sa.and_(deliveries.c.state.not_in(kept), deliveries.c.changed_at < rows.ms(moment))

@@ -31,6 +31,7 @@ from connector_proxy.ledger import Begun, Ledger
 from connector_proxy.records import Delivery, Outcome, Verdict
 from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
+from connector_proxy.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
 _MINUTE = 60.0
@@ -167,14 +168,15 @@ class Engine:
 
     def _pass_time(self) -> None:
         """Once a minute what is due; once an hour the old is removed."""
-        administration = Deliveries(self._settings, self._database, self._queue, self._ledger)
+        administration = Deliveries(self._settings, self._database, self._queue)
+        upkeep = Upkeep(self._queue)
         minutes = 0
         while not self._stopping.wait(_MINUTE):
             try:
                 with self._counting:
                     in_hand = set(self._in_hand)
                 with self._database.write() as connection:
-                    going_on = self._ledger.pass_time(connection, _now(), in_hand)
+                    going_on = upkeep.pass_time(connection, _now(), in_hand)
                 if going_on:
                     _log.info("%d deliveries go on after a pause", len(going_on))
                 if minutes % _PRUNE_EVERY == 0:

@@ -57,7 +57,7 @@ class Service:
         ledger = Ledger(settings, Queue(self._writing.engine, settings))
         self._acceptor = Acceptor(settings, self._writing, self._reading, ledger)
         queue = Queue(self._reading.engine, settings)
-        self.deliveries = Deliveries(settings, self._reading, queue, Ledger(settings, queue))
+        self.deliveries = Deliveries(settings, self._reading, queue)
         self.app = create_app(settings, self._acceptor, self.deliveries)
         try:
             self._server = Server(self.app, settings, self._wind_up)
@@ -96,6 +96,6 @@ def administration(settings: Settings) -> Iterator[Deliveries]:
     database.set_up()
     queue = Queue(database.engine, settings)
     try:
-        yield Deliveries(settings, database, queue, Ledger(settings, queue))
+        yield Deliveries(settings, database, queue)
     finally:
         database.close()

@@ -28,7 +28,6 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.destinations import embedded
 from connector_proxy.emulator import Emulator, Ran, wire
-from connector_proxy.ledger import Ledger
 from connector_proxy.records import OPEN, Delivery, State
 from connector_proxy.settings import Settings, load
 
@@ -282,7 +281,7 @@ def known(settings: Settings) -> Iterator[Deliveries]:
     database = Database(settings)
     queue = Queue(database.engine, settings)
     try:
-        yield Deliveries(settings, database, queue, Ledger(settings, queue))
+        yield Deliveries(settings, database, queue)
     finally:
         queue.close()
         database.close()

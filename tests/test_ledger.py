@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from connector_proxy import outcomes, schedule, values
 from connector_proxy.carrier import Carried
-from connector_proxy.database import Database, deliveries
+from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Place, Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import NoSuchDelivery, NotPossible
@@ -20,6 +20,8 @@ from connector_proxy.ledger import Accepted, Arrival, Begun, Ledger
 from connector_proxy.records import Delivery, Kind, Outcome, State, Verdict, Webhook
 from connector_proxy.schedule import Next, Pauses
 from connector_proxy.settings import Settings
+from connector_proxy.tables import deliveries
+from connector_proxy.upkeep import Upkeep
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 RETRY = outcomes.unreachable(0, "refused")
@@ -38,7 +40,7 @@ class Books:
         self.places = self.schema + "workflow_status"
         self.queue = Queue(self.database.engine, settings)
         self.ledger = Ledger(settings, self.queue)
-        self.admin = Deliveries(settings, self.database, self.queue, self.ledger)
+        self.admin = Deliveries(settings, self.database, self.queue)
         self.clock = NOON
 
     def later(self, **time: float) -> None:
@@ -72,7 +74,7 @@ class Books:
 
     def pass_time(self, in_hand: Collection[str] = ()) -> list[str]:
         with self.database.write() as connection:
-            return self.ledger.pass_time(connection, self.clock, in_hand)
+            return Upkeep(self.queue).pass_time(connection, self.clock, in_hand)
 
     def turn(self, accepted: Accepted) -> int:
         with self.database.read() as connection:
@@ -148,11 +150,11 @@ def test_places_made_in_groups_are_those_that_the_queue_makes_itself(books: Book
 def test_the_same_again_is_a_duplicate_while_it_waits_runs_and_is_done(books: Books) -> None:
     first = books.accept("one")
     assert not first.duplicate
-    for deed in (lambda: None, lambda: books.begin(first), lambda: None):
-        deed()
-        again = books.accept("one")
-        assert (again.delivery_id, again.duplicate) == (first.delivery_id, True)
-    books.finish(Begun(books.show(first), b"", 1, "here/1", 0, False, False), outcomes.done(200))
+    assert books.accept("one") == replace(first, duplicate=True)
+    begun = books.begin(first)
+    again = books.accept("one")
+    assert again == replace(first, duplicate=True, state=State.RUNNING)
+    books.finish(begun, outcomes.done(200))
     again = books.accept("one")
     assert (again.delivery_id, again.duplicate, again.state) == (
         first.delivery_id,
@@ -274,6 +276,25 @@ def test_an_end_that_comes_after_somebody_else_decided_counts_no_more(books: Boo
     books.finish(interrupted, UNKNOWN)
     assert books.finish(begun, outcomes.done(200)) is None
     assert books.show(accepted).state is State.HELD
+
+
+def test_an_end_that_is_written_twice_counts_once(books: Books) -> None:
+    begun = books.begin(books.accept())
+    books.finish(begun, RETRY)
+    assert books.finish(begun, RETRY) is None
+    (stp,) = books.admin.stored_processes()
+    assert stp.failures == 1
+
+
+def test_an_attempt_that_failed_by_our_fault_is_told_and_held(books: Books) -> None:
+    accepted = books.accept()
+    books.begin(accepted)
+    with books.database.write() as connection:
+        books.ledger.hold(connection, accepted.delivery_id, 1, NOON)
+    shown = books.show(accepted)
+    assert (shown.state, shown.code) == (State.HELD, "internal_error")
+    assert [attempt.verdict for attempt in shown.attempts] == [Verdict.UNKNOWN]
+    assert books.begin(accepted) is None
 
 
 def test_what_may_run_twice_is_repeated_when_its_outcome_is_unknown(books: Books) -> None:

@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from connector_proxy.commits import Commits
-from connector_proxy.database import Database, stored_processes
+from connector_proxy.database import Database
 from connector_proxy.emulator import Emulator
 from connector_proxy.records import State
+from connector_proxy.tables import stored_processes
 from tests.crashing import (
     PATIENCE,
     Gate,

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from connector_proxy.database import Database, payloads
+from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries, Pruned
-from connector_proxy.ledger import Ledger
 from connector_proxy.settings import Settings
+from connector_proxy.tables import payloads
 from tests.crashing import ServiceProcess
 
 
@@ -45,7 +45,7 @@ def test_removed_rows_give_their_room_back_to_the_disk(database: Database) -> No
 def test_pruning_an_empty_file_removes_nothing(database: Database, tmp_path: Path) -> None:
     settings = ServiceProcess(tmp_path).settings
     queue = Queue(database.engine, settings)
-    deliveries = Deliveries(settings, database, queue, Ledger(settings, queue))
+    deliveries = Deliveries(settings, database, queue)
     assert deliveries.prune(datetime.now(UTC)) == Pruned(0, 0)
     queue.close()
 

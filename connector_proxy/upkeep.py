@@ -1,0 +1,80 @@
+"""What is due because time passed, and what mends where a delivery would wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from connector_proxy import rows
+from connector_proxy.dbosqueue import Queue
+from connector_proxy.pauses import Pauses
+from connector_proxy.records import OPEN, State
+from connector_proxy.tables import deliveries
+from connector_proxy.turns import Turns
+
+_CLOCK_TOLERANCE = timedelta(seconds=60)
+_FORGOTTEN = timedelta(seconds=30)
+
+
+class Upkeep:
+    """Called once a minute by each instance; what two do at once does no harm."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._turns = Turns(queue)
+        self._pauses = Pauses(self._turns)
+
+    def pass_time(
+        self, connection: Connection, now: datetime, in_hand: Collection[str] = ()
+    ) -> list[str]:
+        """Expire what waited too long for a paused stored process, try those that are paused for
+        their failures, give a turn to what has none, and plan anew what a clock that was set
+        back had put off. ``in_hand`` are the deliveries that this process is busy with. Returns
+        the ids of the deliveries that go on."""
+        self._expire(connection, now)
+        return [
+            *self._pauses.probe(connection, now),
+            *self._pauses.release_forgotten(connection, now),
+            *self._place_lost(connection, now, in_hand),
+            *self._replan(connection, now),
+        ]
+
+    def _expire(self, connection: Connection, now: datetime) -> None:
+        overdue = sa.select(deliveries).where(
+            deliveries.c.state == State.WAITING,
+            deliveries.c.paused,
+            deliveries.c.deadline <= rows.ms(now),
+        )
+        for row in connection.execute(overdue).all():
+            self._turns.expire(connection, row, now)
+
+    def _place_lost(
+        self, connection: Connection, now: datetime, in_hand: Collection[str]
+    ) -> list[str]:
+        """Open deliveries without a place in the queue, or whose turn came out of it and was
+        never begun. There should be none; a fault that makes one must not lose it. One that had
+        begun ends as unknown."""
+        placed = self._queue.has_place(
+            connection,
+            deliveries.c.delivery_id,
+            deliveries.c.turn,
+            forgotten_since=now - _FORGOTTEN,
+            in_hand=in_hand,
+        )
+        lost = sa.select(deliveries).where(
+            deliveries.c.state.in_(OPEN), deliveries.c.paused.is_(False), sa.not_(placed)
+        )
+        return self._turns.go_on(connection, connection.execute(lost), now, probing=False)
+
+    def _replan(self, connection: Connection, now: datetime) -> list[str]:
+        """Waiting deliveries that were written in what is now the future: the clock was set
+        back, and their attempts would come later by as much."""
+        put_off = sa.select(deliveries).where(
+            deliveries.c.state == State.WAITING,
+            deliveries.c.next_attempt_at.is_not(None),
+            deliveries.c.changed_at > rows.ms(now + _CLOCK_TOLERANCE),
+        )
+        return self._turns.go_on(connection, connection.execute(put_off), now, probing=False)
