@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,17 @@ def test_a_failure_gives_its_status_and_advice(
     assert ("nextAttemptAt" in record) == (status == 202)
     emulator.behave(fail="")
     assert service.post(bulk(store)).status_code == 200, "the next one is not harmed"
+
+
+def test_the_wait_that_a_front_end_asks_for_is_kept(
+    sas_service: Service, emulator: Emulator, store: FileStore
+) -> None:
+    """It asks for seven seconds, where the schedule would take five."""
+    emulator.behave(fail="html-503")
+    record = sas_service.record(sas_service.post(bulk(store)))
+    ended = datetime.fromisoformat(record["attempts"][0]["endedAt"])
+    planned = datetime.fromisoformat(record["nextAttemptAt"])
+    assert (planned - ended).total_seconds() == pytest.approx(7, abs=0.01)
 
 
 def test_no_attempt_hangs_past_its_time_out(
