@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from connector_proxy.settings import Settings
 FILE = "deliveries.sqlite"
 LOCK_SECONDS = 10.0
 """How long a write waits for another process that holds the file."""
-_RETRY_SECONDS = 0.001
+_RETRY_SECONDS = 0.0001
 _PAGES_AT_ONCE = 2000
 _EXAMINED_BYTES = 1 << 30
 
@@ -38,12 +38,19 @@ class Database:
     ``pool`` connections at most. With SQLite take one for a process that writes: threads then
     wait for the pool, which wakes them, and not for the lock of the file, which is polled
     (docs/benchmarks.md).
+
+    ``relaxed``: only what goes through ``write`` waits for the disk. What others commit with
+    ``engine`` reaches it with the next write that does, or is lost with the power: for a process
+    where DBOS writes nothing but claims and ends of turns, which are void when they come again.
     """
 
-    def __init__(self, settings: Settings, *, pool: int = 1) -> None:
+    def __init__(self, settings: Settings, *, pool: int = 1, relaxed: bool = False) -> None:
         self.folder = settings.datafolder
         self.is_file = not settings.queueurl
-        self.engine = self._file_engine(pool) if self.is_file else _server_engine(settings, pool)
+        self._relaxed = relaxed
+        self.engine = (
+            self._file_engine(pool) if self.is_file else self._server_engine(settings, pool)
+        )
 
     @property
     def path(self) -> Path:
@@ -53,7 +60,7 @@ class Database:
     def _file_engine(self, pool: int) -> sa.Engine:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
-            connect_args={"check_same_thread": False, "timeout": LOCK_SECONDS},
+            connect_args={"check_same_thread": False, "timeout": 0, "factory": _File},
             poolclass=QueuePool,
             pool_size=pool,
             max_overflow=0,
@@ -61,8 +68,37 @@ class Database:
             hide_parameters=True,
             execution_options={"schema_translate_map": {tables.SCHEMA: None}},
         )
-        sa.event.listen(engine, "connect", _prepare)
+        sa.event.listen(engine, "connect", self._prepare)
         return engine
+
+    def _prepare(self, file: _File, record: object) -> None:
+        """Readers beside one writer, the lock taken with the first write."""
+        file.isolation_level = "IMMEDIATE"
+        file.wait_for_disk(not self._relaxed)
+        for pragma in ("foreign_keys = ON", "journal_size_limit = 67108864"):
+            file.execute(f"PRAGMA {pragma}")
+
+    def _server_engine(self, settings: Settings, pool: int) -> sa.Engine:
+        # The server frees the name of an instance whose machine is gone within two minutes.
+        options = (
+            "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=5"
+        )
+        if self._relaxed:
+            options += " -c synchronous_commit=off"
+        return sa.create_engine(
+            settings.queueurl.reveal(),
+            pool_size=max(pool, 4),
+            max_overflow=0,
+            pool_timeout=60,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": 10,
+                "tcp_user_timeout": 30_000,
+                "application_name": "connector-proxy",
+                "options": options,
+            },
+        )
 
     def set_up(self, *, examine: bool = False) -> None:
         """Create the database or carry it forward to this release; ``examine`` looks through a
@@ -104,6 +140,7 @@ class Database:
 
     def _carry_forward(self, connection: sa.Connection) -> None:
         if not self.is_file:
+            self._refuse_encoding(connection)
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(360)"))
             connection.execute(sa.schema.CreateSchema(tables.SCHEMA, if_not_exists=True))
         schema = None if self.is_file else tables.SCHEMA
@@ -121,20 +158,26 @@ class Database:
             upgrade(connection)
             connection.execute(sa.update(tables.version).values(version=number))
 
+    def _refuse_encoding(self, connection: sa.Connection) -> None:
+        encoding = connection.execute(sa.text("SHOW server_encoding")).scalar_one()
+        if encoding != "UTF8":
+            raise ConfigurationError(
+                f"{self.shown().capitalize()} keeps text as {encoding}, which lacks letters that "
+                "a task's name may have.",
+                advice="Create a database with ENCODING 'UTF8' (TEMPLATE template0) and name it "
+                "in queueurl.",
+            )
+
     @contextmanager
     def write(self, patience: float = LOCK_SECONDS) -> Iterator[sa.Connection]:
         """A transaction that may write: committed at the end, rolled back on an exception.
 
         Raises ``QueueUnavailable`` where the database cannot be reached or written, and its kind
         ``Collision`` where PostgreSQL gave this transaction up in favour of another. SQLite: the
-        lock is taken at the beginning, within ``patience`` seconds and in short steps, since
-        SQLite's own waiting sleeps up to a tenth of a second and a writer that comes later may
-        win every time.
+        lock is taken at the beginning, within ``patience`` seconds.
         """
         try:
-            with self.engine.connect() as connection, connection.begin():
-                if self.is_file:
-                    self._lock(connection, patience)
+            with self.engine.connect() as connection, self._durable(connection, patience):
                 yield connection
         except sa.exc.IntegrityError:
             raise
@@ -146,21 +189,23 @@ class Database:
                 advice=advice(error),
             ) from error
 
-    def _lock(self, connection: sa.Connection, patience: float) -> None:
+    @contextmanager
+    def _durable(self, connection: sa.Connection, patience: float) -> Iterator[None]:
+        """A transaction whose commit waits for the disk."""
+        if not self.is_file:
+            with connection.begin():
+                if self._relaxed:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+                yield
+            return
         file: Any = connection.connection.dbapi_connection
-        give_up = time.monotonic() + patience
-        file.execute("PRAGMA busy_timeout = 0")
+        file.wait_for_disk(True)
         try:
-            while True:
-                try:
-                    file.execute("BEGIN IMMEDIATE")
-                    return
-                except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                        raise sa.exc.OperationalError("", None, error) from error
-                time.sleep(_RETRY_SECONDS)
+            with connection.begin():
+                file.lock(patience)
+                yield
         finally:
-            file.execute(f"PRAGMA busy_timeout = {LOCK_SECONDS * 1000:.0f}")
+            file.wait_for_disk(not self._relaxed)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -197,7 +242,7 @@ class Database:
         with self.read() as connection:
             file: Any = connection.connection.dbapi_connection
             (before,) = file.execute("PRAGMA freelist_count").fetchone()
-            file.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+            file.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
             (left,) = file.execute("PRAGMA freelist_count").fetchone()
         return bool(0 < left < before)
 
@@ -210,34 +255,65 @@ class Database:
         self.engine.dispose()
 
 
-def _server_engine(settings: Settings, pool: int) -> sa.Engine:
-    return sa.create_engine(
-        settings.queueurl.reveal(),
-        pool_size=max(pool, 4),
-        max_overflow=0,
-        pool_timeout=60,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": 10,
-            "tcp_user_timeout": 30_000,
-            "application_name": "connector-proxy",
-            # The server frees the name of an instance whose machine is gone within two minutes.
-            "options": "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 "
-            "-c tcp_keepalives_count=5",
-        },
-    )
-
-
 def _server(url: sa.URL) -> str:
     return f"the database {url.database} on {url.host}:{url.port or 5432}"
 
 
-def _prepare(connection: sqlite3.Connection, record: object) -> None:
-    """Durable at each commit, readers beside one writer, the lock taken with the first write."""
-    connection.isolation_level = "IMMEDIATE"
-    for pragma in ("synchronous = FULL", "foreign_keys = ON", "journal_size_limit = 67108864"):
-        connection.execute(f"PRAGMA {pragma}")
+class _Cursor(sqlite3.Cursor):
+    """Waits for the lock before the first write of a transaction."""
+
+    def execute(self, *arguments: Any) -> _Cursor:
+        return self._patiently(super().execute, *arguments)
+
+    def executemany(self, *arguments: Any) -> _Cursor:
+        return self._patiently(super().executemany, *arguments)
+
+    def _patiently(self, deed: Callable[..., sqlite3.Cursor], *arguments: Any) -> _Cursor:
+        file: Any = self.connection
+        give_up = 0.0
+        while True:
+            try:
+                deed(*arguments)
+                return self
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or file.in_transaction:
+                    raise
+                give_up = give_up or time.monotonic() + file.patience
+                if time.monotonic() > give_up:
+                    raise
+            time.sleep(_RETRY_SECONDS)
+
+
+class _File(sqlite3.Connection):
+    """A connection that waits for another process in short steps: SQLite's own waiting sleeps up
+    to a tenth of a second, and a writer that comes later may win every time."""
+
+    patience = LOCK_SECONDS
+    _waits: bool | None = None
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+    def execute(self, *arguments: Any) -> _Cursor:
+        cursor: _Cursor = self.cursor()
+        return cursor.execute(*arguments)
+
+    def wait_for_disk(self, wait: bool) -> None:
+        """Whether a commit returns only when it is safe on the disk."""
+        if wait is not self._waits:
+            self.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+            self._waits = wait
+
+    def lock(self, patience: float) -> None:
+        """Begin a transaction with the lock in hand, within ``patience`` seconds."""
+        self.patience = patience
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise sa.exc.OperationalError("", None, error) from error
+        finally:
+            self.patience = LOCK_SECONDS
 
 
 def _damaged() -> sqlite3.DatabaseError:

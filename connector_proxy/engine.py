@@ -46,7 +46,7 @@ class Engine:
 
     def __init__(self, settings: Settings, carrier: Carrier | None = None) -> None:
         self._settings = settings
-        self._database = Database(settings)
+        self._database = Database(settings, relaxed=True)
         self._queue = Queue(self._database.engine, settings)
         self._ledger = Ledger(settings, self._queue)
         self._carrier = carrier or Carrier(settings)

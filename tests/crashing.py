@@ -37,6 +37,7 @@ PATIENCE = 30.0
 """Seconds that anything awaited may take on a slow machine."""
 _POLL_SECONDS = 0.02
 _REST_SECONDS = 90.0
+"""Seconds in which at least one more delivery must come to its end, while any is open."""
 _ENVIRONMENT = "CONNECTOR_PROXY_"
 
 
@@ -443,16 +444,17 @@ def _kill(service: ServiceProcess, chance: random.Random, left: list[psutil.Proc
 
 
 def _wait_for_rest(service: ServiceProcess, deliveries: Deliveries) -> None:
-    """Returns when nothing waits or runs; an AssertionError tells what still does, and what the
-    service complained of."""
+    """Returns when nothing waits or runs; an AssertionError tells what still does when nothing
+    more comes to its end, and what the service complained of. Many kills leave a long queue."""
     open_states = tuple(OPEN)
 
-    def at_rest() -> bool:
+    def left() -> int:
         counts = deliveries.counts()
-        return not any(counts[state] for state in open_states)
+        return sum(counts[state] for state in open_states)
 
     try:
-        wait_until("everything has come to its end", at_rest, _REST_SECONDS)
+        while before := left():
+            wait_until("one more has come to its end", lambda: left() < before, _REST_SECONDS)
     except AssertionError as error:
         stuck = [
             f"{one.delivery_id} {one.state} {one.stp_name} attempts={one.attempt_count} "

@@ -57,11 +57,13 @@ class Postgres:
         finally:
             self._remove()
 
-    def fresh_database(self) -> str:
+    def fresh_database(self, encoding: str = "UTF8") -> str:
         """The address of a new and empty database, as ``queueurl`` takes it."""
         name = f"test_{secrets.token_hex(6)}"
+        create = "CREATE DATABASE {} ENCODING {} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        statement = sql.SQL(create).format(sql.Identifier(name), sql.Literal(encoding))
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(statement)
         return self._address(name)
 
     def drop(self, address: str) -> None:

@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ import sqlalchemy as sa
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.emulator import Emulator
+from connector_proxy.errors import ConfigurationError
 from connector_proxy.records import State
+from connector_proxy.settings import Settings
 from connector_proxy.tables import stored_processes
+from connector_proxy.values import Secret
 from tests.crashing import (
     PATIENCE,
     Gate,
@@ -299,6 +303,18 @@ def test_nothing_is_lost_or_done_twice_when_processes_die_at_any_moment(
     print(figures)
     figures.check()
     assert figures.states[State.DONE] > KILLS
+
+
+def test_a_database_that_lacks_letters_is_refused_at_the_start(
+    postgres: Postgres, settings: Settings
+) -> None:
+    address = postgres.fresh_database("LATIN1")
+    database = Database(replace(settings, queueurl=Secret(address)))
+    with pytest.raises(ConfigurationError, match=r"keeps text as LATIN1") as refused:
+        database.set_up()
+    assert "UTF8" in refused.value.advice
+    database.close()
+    postgres.drop(address)
 
 
 def test_check_tells_what_the_database_server_says(queueurl: str, tmp_path: Path) -> None:
