@@ -73,6 +73,7 @@ def main() -> None:
             durable.answers_and_ends(
                 stpurl, folder, server.fresh_database, arguments.rounds, arguments.seconds
             )
+            durable.shared_work(folder, server.fresh_database, arguments.rounds)
         durable.slow_disk(stpurl, folder, arguments.seconds)
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from parts import HERE, PAYLOAD, Result, load, naive, service
+from parts import HERE, PAYLOAD, Result, load, naive, service, slow_stub
 
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
@@ -58,13 +58,12 @@ def on_file(stpurl: str, folder: Path, name: str, **more: str) -> Iterator[Candi
 
 @contextmanager
 def on_postgres(
-    stpurl: str, folder: Path, name: str, address: str, instances: int
+    stpurl: str, folder: Path, name: str, address: str, instances: int, **more: str
 ) -> Iterator[Candidate]:
+    settings = {**MANY, "QUEUEURL": address, **more}
     with ExitStack() as stack:
         urls = [
-            stack.enter_context(
-                service(stpurl, folder, f"{name}{number}", QUEUEURL=address, **MANY)
-            )
+            stack.enter_context(service(stpurl, folder, f"{name}{number}", **settings))
             for number in range(instances)
         ]
         yield Candidate(urls[0], _database(folder, address))
@@ -137,6 +136,23 @@ def _median(results: list[Result]) -> Result:
         statistics.median(one.p50 for one in results),
         statistics.median(one.p99 for one in results),
     )
+
+
+def shared_work(folder: Path, address: Callable[[], str], count: int) -> None:
+    """What a second instance adds where the stored process is what takes the time: 0.1 s a
+    delivery, and 8 at a time in each instance."""
+    done: dict[int, list[float]] = {1: [], 2: []}
+    eight = {"CONCURRENCY": "8", "INSTANCECONCURRENCY": "8"}
+    with slow_stub(0.1) as stpurl:
+        for number in range(count):
+            for instances, rates in done.items():
+                name = f"shared{number}x{instances}x"
+                running = on_postgres(stpurl, folder, name, address(), instances, **eight)
+                with running as candidate:
+                    rates.append(one_round(candidate, 8, 1).done)
+    print("\na stored process that takes 0.1 s, 8 at a time in each instance, PostgreSQL")
+    for instances, rates in done.items():
+        print(f"  instances: {instances:<15}{statistics.median(rates):>8.0f} done/s")
 
 
 def slow_disk(stpurl: str, folder: Path, seconds: float) -> None:

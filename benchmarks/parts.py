@@ -91,6 +91,14 @@ def stub(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
+def slow_stub(seconds: float) -> Iterator[str]:
+    """A stored process that takes so long; gives the ``stpurl`` that leads to it."""
+    port = free_port()
+    with process([sys.executable, str(HERE / "slow_stub.py"), str(port), str(seconds)], port, "1"):
+        yield f"http://127.0.0.1:{port}/SASBIWS/rest/storedProcesses/X/{{{{stpName}}}}"
+
+
+@contextmanager
 def service(stpurl: str, folder: Path, name: str, **settings: str) -> Iterator[str]:
     """The service as shipped but for ``settings``: the process that answers has core 0, the one
     that carries out shares core 1 with load and stub. Gives the address of the webhook."""
