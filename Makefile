@@ -9,7 +9,7 @@ ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test run lint types bench soak clean
+.PHONY: install demo test run lint lint-sas types bench soak clean
 
 install: $(VENV)/installed
 
@@ -35,6 +35,16 @@ test: $(VENV)/installed-test
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-sas: build/sasjslint/installed
+	NODE_PATH=build/sasjslint/node_modules node tests/sasjslint/lint.js \
+		stored_process/code/*.sas stored_process/conf/*.sas
+
+build/sasjslint/installed: tests/sasjslint/package.json tests/sasjslint/package-lock.json
+	mkdir -p build/sasjslint
+	cp $^ build/sasjslint
+	cd build/sasjslint && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy

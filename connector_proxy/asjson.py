@@ -41,8 +41,8 @@ def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
 
 
 def attempt(one: Attempt) -> dict[str, Any]:
-    """The record of an attempt. What the other side said in its own words stays out: it may
-    quote the customer's data, and stands in the log."""
+    """The record of an attempt. What the other side said in its own words stays out where it
+    may quote the customer's data: it stands in the log."""
     record = {
         "number": one.number,
         "instance": one.instance,

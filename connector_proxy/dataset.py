@@ -31,6 +31,8 @@ MAX_ROW = 20 * MAX_VALUE
 """Characters of one row; 500 values of 32,767 have 16 million."""
 
 csv.field_size_limit(MAX_VALUE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -71,9 +73,9 @@ def _column(item: Any) -> Column:
     name = item.get("columnName") if isinstance(item, dict) else None
     if not isinstance(name, str):
         raise _refused("The metadata file has an item without columnName.")
-    if not name.isprintable():
-        raise _refused("The metadata file has a column name with control characters.")
-    return Column(name.strip(), str(item.get("dataType") or "").strip().lower())
+    if _SURROGATE.search(name):
+        raise _refused("The metadata file has a column name with half of a character.")
+    return Column(_one_line(name), str(item.get("dataType") or "").strip().lower())
 
 
 def _from_line(text: str) -> tuple[Column, ...]:
@@ -83,7 +85,12 @@ def _from_line(text: str) -> tuple[Column, ...]:
         raise _refused("The metadata file is not a line of column names.") from None
     if len(lines) > 1:
         raise _refused("The metadata file has more than one line of column names.")
-    return tuple(Column(name.strip()) for line in lines for name in line)
+    return tuple(Column(_one_line(name)) for line in lines for name in line)
+
+
+def _one_line(name: str) -> str:
+    """A column's name; control characters become blanks, as in the bundled SAS code."""
+    return _CONTROL.sub(" ", name).strip(" ")
 
 
 def _refused(message: str) -> Refused:

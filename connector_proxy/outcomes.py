@@ -1,7 +1,8 @@
 """The ends that a call of a stored process can have, each with its words and its advice.
 
 Facts only. ``status`` is the HTTP status that came, ``why`` our own words, ``said`` what the other
-side said: it is kept shortened, for the log only.
+side said: it is kept shortened, for the log only; the message of a stored process is shown where it
+is harmless.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ from connector_proxy.records import Outcome, Verdict
 
 KEPT = 8000
 """Characters of a foreign answer that are kept as they came; the log masks and shortens them."""
+
+_SHOWN, _LONGEST_WORD = 300, 40
+_MARKS = ",:;()+#!-"
+_WORD = re.compile(rf"[\w.{_MARKS}]+\??|[\w{_MARKS}]*\w/\w[\w.{_MARKS}]*\??")
+_OWN_ADVICE = (
+    "The words are those of the stored process; stored_process/README.md explains the codes of "
+    "the bundled ones. Run the task again when the cause is mended."
+)
+_OWN_ADVICE_HIDDEN = "Its message stands in the log of connector-proxy under this delivery id."
 
 
 def done(status: int, result: Mapping[str, str | int] | None = None) -> Outcome:
@@ -86,13 +96,30 @@ def own_error(status: int, code: str, said: str) -> Outcome:
             status=status,
         )
     shown = f" (code {code})" if re.fullmatch(r"\w{1,32}", code) else ""
+    words = " ".join(said.split())
+    harmless = is_harmless(words)
+    tail = f": {words}" if harmless else "."
     return Outcome(
         Verdict.REFUSED,
         "stored_process_error",
-        f"The stored process reported an error of its own{shown}.",
-        "Its message stands in the log of connector-proxy under this delivery id.",
+        f"The stored process reported an error of its own{shown}{tail}",
+        _OWN_ADVICE if harmless else _OWN_ADVICE_HIDDEN,
         cause=kept(said),
         status=status,
+    )
+
+
+def is_harmless(words: str) -> bool:
+    """Whether the message of a stored process may be shown outside of the log.
+
+    At most 300 characters: letters and digits of any script, single blanks, and
+    ``. , : ; ( ) _ + # ! -``; a ``?`` only where a word ends; a ``/`` only once inside a word
+    without a dot before it (``conf/config.sas``, but no path and no address). No word has more
+    than 40 characters, as keys and digests do. Hence no quotes, no ``@``, no ``=`` and ``&`` of a
+    query string, no URL.
+    """
+    return len(words) <= _SHOWN and all(
+        len(word) <= _LONGEST_WORD and _WORD.fullmatch(word) for word in words.split(" ")
     )
 
 

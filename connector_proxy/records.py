@@ -161,9 +161,9 @@ class Outcome:
     """How one attempt ended.
 
     ``code``, ``message`` and ``advice`` are fit for an answer; ``cause`` is what the other
-    side said in its own words and goes to the log only. ``status`` is the HTTP status that
-    the destination gave, 0 when there was none. ``result`` holds the few facts that the
-    stored process told of itself (rows, columns …). ``retry_after`` is in seconds.
+    side said in its own words: it goes to the log, and to ``deliveries show``. ``status`` is
+    the HTTP status that the destination gave, 0 when there was none. ``result`` holds the few
+    facts that the stored process told of itself (rows, columns …). ``retry_after`` is in seconds.
     """
 
     verdict: Verdict

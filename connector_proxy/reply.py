@@ -19,6 +19,7 @@ from connector_proxy.records import Outcome
 
 _OWN_NUMBERS = ("rows", "columns", "rejectedRows", "unreadableValues")
 _OWN_TEXT = re.compile(r"[\w .,()-]{1,128}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def read_reply(
@@ -267,4 +268,6 @@ def _own_result(facts: Mapping[str, str]) -> dict[str, str | int]:
             result[name] = int(facts[name.lower()])
     if _OWN_TEXT.fullmatch(facts.get("dataset", "")):
         result["dataSet"] = facts["dataset"]
+    if _SHA256.fullmatch(facts.get("sha256", "")):
+        result["sha256"] = facts["sha256"].lower()
     return result

@@ -197,6 +197,20 @@ def test_show_tells_every_attempt_and_what_the_other_side_said(
     assert "attempt 2: " in shown
 
 
+def test_show_tells_what_the_stored_process_says_of_itself(
+    command: Command, service: Service, ends: dict[str, Outcome]
+) -> None:
+    digest = "0f" * 32
+    ends["Done"] = outcomes.done(200, {"rows": 3, "rejectedRows": 1, "unreadableValues": 2, "sha256": digest})  # fmt: skip
+    ends["Refused"] = outcomes.own_error(200, "bad_data", "Line 2 has 4 values.")
+    for name in ("Done", "Refused"):
+        service.post(triggered(name))
+    done = command("show", _id(service, "Done")).output
+    assert f'{{"rows": 3, "rejectedRows": 1, "unreadableValues": 2, "sha256": "{digest}"}}' in done
+    refused = command("show", _id(service, "Refused")).output
+    assert refused.count("of its own (code bad_data): Line 2 has 4 values.") == 2
+
+
 def test_show_as_json_is_the_record_that_http_shows(
     command: Command, service: Service, ids: dict[str, str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import threading
@@ -49,6 +50,15 @@ def test_the_hard_file_arrives_value_by_value(
     assert found[1] == ["2d43e717-1209-313a-b5e0-5d4c63ffffbb", "007", 'Doe, "Jane"', "12.50", "1990-02-28", "2026-11-21T08:00:00Z", "x", "1"]  # fmt: skip
     assert found[2][2] == "multi\nline"
     assert found[3][2] == "Łukasz Ähre"
+
+
+@pytest.mark.parametrize("data", [b"1,2\n3,4\n", b"", zipped(b"1,2\n"), b"\xef\xbb\xbf1,2\r\n"])
+def test_the_result_has_the_digest_of_the_data_file_as_it_was_downloaded(
+    data: bytes, embedded_service: Service, store: FileStore
+) -> None:
+    result = post(embedded_service, store, b"a,b", data).json()["result"]
+    assert result["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (result["rejectedRows"], result["unreadableValues"]) == (0, 0)
 
 
 def test_bad_rows_stop_the_work_with_their_line(
@@ -100,7 +110,7 @@ def test_files_of_every_legal_form_are_read(
         (b"a,b", b"1," + b"x" * 2_000_000, "field larger than"),
         (b"a,b", zipped(b"," * 30_000_000), "more than 20,971,520 characters"),
         (b"a,b", zipped(b'"\n",' * 9_000_000), "more than 20,971,520 characters"),
-        (b'[{"columnName": "\\ud800"}]', b"1\n", "control characters"),
+        (b'[{"columnName": "\\ud800"}]', b"1\n", "half of a character"),
         (b"a,b", zipped(b"1,2\n")[:-6], "cannot be unpacked"),
         (b"a,b", b"\x1f\x8bnonsense", "cannot be unpacked"),
         (b"", b"1,2\n", "names no column"),
@@ -208,7 +218,10 @@ def test_an_event_is_kept_as_one_row(embedded_service: Service, settings: Settin
     assert len(found) == 2
     assert event["guid"] == "18a06b23-390f-4435-9a0b-bc0dd63da938"
     assert event["creativeContent"] == "<p>Hello\n world</p>"
-    assert response.json()["result"]["dataSet"] == "SandboxOutbound_18a06b23-390f-4435-9a0b-bc0dd63da938.csv"  # fmt: skip
+    assert response.json()["result"] == {
+        "rows": 1, "columns": len(event), "rejectedRows": 0, "unreadableValues": 0,
+        "dataSet": "SandboxOutbound_18a06b23-390f-4435-9a0b-bc0dd63da938.csv",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

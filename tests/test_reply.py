@@ -9,11 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from connector_proxy.outcomes import KEPT
+from connector_proxy.outcomes import KEPT, is_harmless, own_error
 from connector_proxy.records import Outcome, Verdict
 from connector_proxy.reply import read_reply
 
-OK = "<stpResult><status>ok</status><code>0</code><rows>3</rows><columns>8</columns><dataSet>OUT.A_1</dataSet></stpResult>"
+SHA256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
+OK = (
+    "<stpResult><status>ok</status><code>0</code><message/><occurrenceId>o-1</occurrenceId>"
+    "<dataSet>OUT.A_1</dataSet><rows>3</rows><columns>8</columns><rejectedRows>1</rejectedRows>"
+    f"<unreadableValues>2</unreadableValues><sha256>{SHA256}</sha256></stpResult>"
+)
+FACTS = {
+    "rows": 3, "columns": 8, "rejectedRows": 1, "unreadableValues": 2, "dataSet": "OUT.A_1", "sha256": SHA256.lower(),
+}  # fmt: skip
 
 
 def read(
@@ -121,9 +129,7 @@ def test_a_good_reply_is_done_with_what_the_stored_process_says(body: str, kind:
 
 def test_the_raw_contract_is_read_without_an_envelope() -> None:
     outcome = read(200, OK, raw=True)
-    assert (outcome.verdict, dict(outcome.result)) == (
-        Verdict.DONE, {"rows": 3, "columns": 8, "dataSet": "OUT.A_1"},
-    )  # fmt: skip
+    assert (outcome.verdict, dict(outcome.result)) == (Verdict.DONE, FACTS)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +165,77 @@ def test_a_raw_stream_may_be_any_text_but_not_broken_xml() -> None:
     ],
 )
 @pytest.mark.parametrize("raw", [False, True])
-def test_an_error_of_the_stored_process_is_refused_and_its_words_stay_out_of_the_answer(
-    own: str, raw: bool
-) -> None:
+def test_an_error_of_the_stored_process_is_refused_with_its_message(own: str, raw: bool) -> None:
     outcome = read(200, own if raw else envelope(own), raw=raw)
     assert (outcome.verdict, outcome.code) == (Verdict.REFUSED, "stored_process_error")
     assert outcome.cause == "No library ORACLE."
-    assert "ORACLE" not in outcome.message + outcome.advice
+    assert outcome.message.startswith("The stored process reported an error of its own")
+    assert outcome.message.endswith(": No library ORACLE.")
+
+
+HARMLESS = [
+    "No library ORACLE.",
+    "Line 2 of the data file has 4 values, the metadata names 8 columns.",
+    "The URL of the data file has expired (HTTP status 403, AccessDenied); run the task again!",
+    "The setting urlhosts in conf/config.sas is empty.",
+    "Größe der Spalte 日本: 3 + 4 - 1 #5",
+    "Was it saved? Nobody knows.",
+    "x" * 40,
+    "ab " * 99 + "abc",
+]
+DOUBTFUL = [
+    "",
+    "https://b.s3.amazonaws.com/key",
+    "b.s3.amazonaws.com/exports/data",
+    "bucket.example/key",
+    "see C:/SAS/logs",
+    "see /var/log",
+    "see C:\\SAS",
+    "logs/a/b",
+    "jane@example.com",
+    "page?id",
+    "?X-Amz-Signature",
+    "token=abc",
+    "a & b",
+    "50 %2F",
+    "it's closed",
+    'the "name"',
+    "<b>bold</b>",
+    "`ls`",
+    "a\u202eb",
+    "a\0b",
+    "x" * 41,
+    "ab " * 100 + "c",
+    SHA256,
+]
+
+
+@pytest.mark.parametrize("words", HARMLESS)
+def test_a_harmless_message_may_be_shown(words: str) -> None:
+    assert is_harmless(words)
+
+
+@pytest.mark.parametrize("words", DOUBTFUL)
+def test_a_message_that_may_hold_more_stays_in_the_log(words: str) -> None:
+    assert not is_harmless(words)
+    outcome = own_error(200, "9", words)
+    assert outcome.message == "The stored process reported an error of its own (code 9)."
+    assert (outcome.advice, outcome.cause) == (
+        "Its message stands in the log of connector-proxy under this delivery id.", words,
+    )  # fmt: skip
+
+
+def test_a_message_over_several_lines_is_shown_on_one() -> None:
+    outcome = own_error(200, "", "\n No library\n\tORACLE.  ")
+    assert outcome.message.endswith(" of its own: No library ORACLE.")
+
+
+@given(st.text(max_size=400))
+def test_whatever_is_shown_holds_no_address_and_no_markup(words: str) -> None:
+    if is_harmless(words):
+        assert not set(words) & set("@=&%<>\"'`\\|{}[]$*~^\r\n\t")
+        assert "://" not in words
+        assert len(words) <= 300
 
 
 def test_a_download_that_failed_inside_the_stored_process_may_be_repeated() -> None:
@@ -248,7 +318,7 @@ def test_the_charset_of_the_header_counts_where_the_document_has_none() -> None:
 
 
 def test_only_small_and_harmless_facts_come_into_the_result() -> None:
-    own = "<stpResult><status>ok</status><rows>-1</rows><columns>x</columns><dataSet>/path/with?query</dataSet></stpResult>"
+    own = "<stpResult><status>ok</status><rows>-1</rows><columns>x</columns><dataSet>/path/with?query</dataSet><sha256>9f86</sha256></stpResult>"
     assert dict(read(200, envelope(own)).result) == {}
 
 

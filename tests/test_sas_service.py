@@ -121,6 +121,18 @@ def test_a_failure_gives_its_status_and_advice(
     assert service.post(bulk(store)).status_code == 200, "the next one is not harmed"
 
 
+def test_an_error_of_the_stored_process_is_shown_in_its_own_words(
+    sas_service: Service, store: FileStore
+) -> None:
+    """Both files are there, and the second row of the data is too short."""
+    urls = store.urls(META, b"a,1\nb\n")
+    response = sas_service.post({**another(payload()), "presignedUrls": urls})
+    words = "(code bad_data): Line 2 of the data file has 1 values, the metadata names 2 columns."
+    assert response.status_code == 502
+    assert response.json()["error"]["message"].endswith(words)
+    assert sas_service.record(response)["attempts"][0]["message"].endswith(words)
+
+
 def test_the_wait_that_a_front_end_asks_for_is_kept(
     sas_service: Service, emulator: Emulator, store: FileStore
 ) -> None:

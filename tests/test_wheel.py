@@ -60,3 +60,13 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     assert '"rows": 10' in shown
     assert str(home) in shown.strip().splitlines()[-1], "the dataset lies below the environment"
     assert "shipped" in run("check")
+    written = run("sas", "export", "--to", "copy")
+    assert f"{tmp_path / 'copy' / 'code' / 'stpDownloadFile.sas'}" in written
+    assert "nothing was found" in run("sas", "check", "copy")
+    assert "changed" not in run("sas", "diff", "copy")
+    refused = subprocess.run(
+        [command, "emulate-sas", "--code", "copy", "--port", "0"],
+        cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert "the interpreter of the tests, which is not here" in refused.stderr

@@ -17,7 +17,14 @@ import click
 from connector_proxy import __version__, demo, health, logs
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.deliveries import deliveries
-from connector_proxy.emulator import FAILURES, Behaviour, Emulator, embedded_stored_process
+from connector_proxy.cli.sas import sas
+from connector_proxy.emulator import (
+    FAILURES,
+    Behaviour,
+    Emulator,
+    embedded_stored_process,
+    sas_code,
+)
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.preview import preview as preview_lines
 from connector_proxy.service import Service
@@ -46,6 +53,7 @@ def cli() -> None:
 
 
 cli.add_command(deliveries)
+cli.add_command(sas)
 
 
 @cli.command()
@@ -225,6 +233,13 @@ def _emulator_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--name", "names", multiple=True, help="Known stored process; repeatable."),
         click.option("--record", type=click.Path(path_type=Path), help="A line of JSON a call."),
+        click.option(
+            "--code",
+            metavar="DIR",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Run the SAS code that sas export wrote to DIR, in the interpreter of the tests "
+            "(in a checkout only).",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -250,6 +265,7 @@ def emulate_sas(
     lrecl: int,
     names: tuple[str, ...],
     record: Path | None,
+    code: Path | None,
 ) -> None:
     """Pretend to be SAS BI Web Services, with the embedded stored process behind it."""
     behaviour = Behaviour(
@@ -267,17 +283,20 @@ def emulate_sas(
     settings = loaded(conf)
     try:
         emulator = Emulator(
-            embedded_stored_process(settings),
+            sas_code(code) if code else embedded_stored_process(settings),
             host=host,
             port=port,
             behaviour=behaviour,
             names=frozenset(names),
             record=record,
         )
+    except ConfigurationError as error:
+        end(error)
     except OSError as error:
         end(_unusable_address(host, port, error))
     click.echo(f"stpurl = {emulator.stpurl}")
-    click.echo(f"Ready; datasets go to {settings.outputfolder}. Ctrl-C ends it.")
+    place = f"it runs the SAS code in {code}" if code else f"datasets go to {settings.outputfolder}"
+    click.echo(f"Ready; {place}. Ctrl-C ends it.")
     sys.stdout.flush()
     try:
         emulator.serve_forever()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
@@ -48,7 +49,7 @@ def run(document: bytes, settings: Settings) -> bytes:
             prefix=".part-", dir=settings.outputfolder, ignore_cleanup_errors=True
         ) as part:
             whole = Path(part) / "dataset"
-            columns, rows = _collect(row, Path(part), whole, settings)
+            facts = _collect(row, Path(part), whole, settings)
             name = _dataset_name(row, document)
             whole.replace(settings.outputfolder / name)
     except OSError as error:
@@ -58,7 +59,9 @@ def run(document: bytes, settings: Settings) -> bytes:
             advice="Nothing was written. See that outputfolder exists, has room, and may be "
             "written by the service account.",
         ) from None
-    return result_document("ok", row, data_set=name, rows=rows, columns=columns)
+    return result_document(
+        "ok", row, data_set=name, rows=facts.rows, columns=facts.columns, sha256=facts.sha256
+    )
 
 
 def _row(document: bytes) -> dict[str, str]:
@@ -79,10 +82,20 @@ def _bad_stream(what: str) -> Refused:
     return Refused(f"The stream {what}.", code="bad_stream", advice="Report this as a fault.")
 
 
-def _collect(row: dict[str, str], part: Path, whole: Path, settings: Settings) -> tuple[int, int]:
-    """Write the dataset of ``row`` to ``whole``; returns its columns and rows."""
+@dataclass(frozen=True)
+class _Facts:
+    """What a dataset came to; ``sha256`` is that of its data file, empty for an event."""
+
+    rows: int
+    columns: int
+    sha256: str = ""
+
+
+def _collect(row: dict[str, str], part: Path, whole: Path, settings: Settings) -> _Facts:
+    """Write the dataset of ``row`` to ``whole``."""
     if not {"dataFile", "metadataFile"} <= row.keys():
-        return len(row), dataset.write(whole, map(Column, row), [list(row.values())])
+        rows = dataset.write(whole, map(Column, row), [list(row.values())])
+        return _Facts(rows, len(row))
     with Downloader(
         settings.downloadhosts,
         connect_timeout=settings.connecttimeout,
@@ -92,8 +105,14 @@ def _collect(row: dict[str, str], part: Path, whole: Path, settings: Settings) -
     ) as downloader:
         columns = _metadata(row, part / "metadata", downloader)
         downloader.fetch(row.get("dataFile", ""), part / "data", "data file")
-    rows = dataset.read_rows(part / "data", len(columns))
-    return len(columns), dataset.write(whole, columns, rows)
+    rows = dataset.write(whole, columns, dataset.read_rows(part / "data", len(columns)))
+    return _Facts(rows, len(columns), _sha256(part / "data"))
+
+
+def _sha256(path: Path) -> str:
+    """The digest of a file in lower-case hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _metadata(row: dict[str, str], target: Path, downloader: Downloader) -> tuple[Column, ...]:
@@ -119,8 +138,12 @@ def result_document(
     data_set: str = "",
     rows: int = 0,
     columns: int = 0,
+    rejected_rows: int = 0,
+    unreadable_values: int = 0,
+    sha256: str = "",
 ) -> bytes:
-    """The answer of a stored process in ``_WEBOUT``: ``status`` is ``ok`` or ``error``."""
+    """The answer of a stored process in ``_WEBOUT``: ``status`` is ``ok`` or ``error``,
+    ``sha256`` that of the data file as it was downloaded, in lower-case hex."""
     root = etree.Element("stpResult")
     facts = {
         "status": status,
@@ -130,6 +153,9 @@ def result_document(
         "dataSet": data_set,
         "rows": str(rows),
         "columns": str(columns),
+        "rejectedRows": str(rejected_rows),
+        "unreadableValues": str(unreadable_values),
+        "sha256": sha256,
     }
     for name, text in facts.items():
         etree.SubElement(root, name).text = text

@@ -30,11 +30,14 @@ from connector_proxy.destinations import embedded
 from connector_proxy.emulator import wire
 from connector_proxy.emulator.behaviour import FAILURES, Behaviour, Recorded
 from connector_proxy.emulator.handler import Handler
+from connector_proxy.emulator.sascode import sas_code
 from connector_proxy.emulator.wire import Ran, StoredProcess
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.settings import Settings
 
-__all__ = ["FAILURES", "Behaviour", "Emulator", "Ran", "Recorded", "embedded_stored_process"]
+__all__ = [
+    "FAILURES", "Behaviour", "Emulator", "Ran", "Recorded", "embedded_stored_process", "sas_code",
+]  # fmt: skip
 
 
 def embedded_stored_process(settings: Settings) -> StoredProcess:
