@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 ROWS ?= 1000
 SAS ?= embedded
 KILLS ?= 200
+FAULTS ?= 150
 ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test run lint lint-sas types bench soak clean
+.PHONY: install demo test run lint lint-sas types bench soak mutate clean
 
 install: $(VENV)/installed
 
@@ -51,6 +52,9 @@ types: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+mutate: $(VENV)/installed-test
+	$(BIN)/python -m tests.mutate --faults $(FAULTS)
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench.py

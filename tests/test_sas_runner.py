@@ -702,8 +702,13 @@ def test_substr_on_the_left_changes_a_part() -> None:
     assert shown("a", "length a $ 4; a = 'abcd'; substr(a, 2, 2) = 'x';") == "[ax d]"
 
 
-def test_an_endless_step_is_a_fault_and_a_step_that_reads_nothing_runs_once() -> None:
+def test_a_step_that_reads_nothing_runs_once_and_an_endless_one_is_a_fault() -> None:
     assert said("data _null_; put _n_; run;") == ["1"]
+    refused("data _null_; do while (1); x = 1; end; run;", "never ends")
+    refused("data work.a; x = 1; run; data _null_; if 0 then set work.a; run;", "for ever")
+    refused("%macro m; %do %while (1); %end; %mend; %m", "never ends")
+    refused("%macro m; %m %mend; %m", "deep")
+    refused("data _null_; link a; return; a: link a; return; run;", "deeply")
 
 
 # Datasets

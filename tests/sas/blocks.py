@@ -104,7 +104,8 @@ class Source:
         for line in node.before:
             self._line(line, indent)
         self._line(f"{first} = True", indent)
-        self._line("while True:", indent)
+        turn = f"turn_{self._number}"
+        self._line(f"for {turn} in turns:", indent)
         self._line(f"if {first}:", indent + 1)
         self._line(f"{first} = False", indent + 2)
         if node.between:
@@ -114,6 +115,8 @@ class Source:
         for line in node.top:
             self._line(line, indent + 1)
         self.write(node.body, indent + 1)
+        self._line("else:", indent)
+        self._line("never_ends()", indent + 1)
 
     def _each(self, node: Each, indent: int) -> None:
         self._line(f"for {node.target} in ({', '.join(node.values)},):", indent)

@@ -34,6 +34,8 @@ from tests.sas.stepruntime import (
 from tests.sas.textfunctions import number_text
 
 MAX_ITERATIONS = 5_000_000
+MAX_TURNS = 3_000_000
+"""More turns of one DO loop than any test needs: it would never end."""
 
 
 class Host(Protocol):
@@ -428,7 +430,7 @@ class DataStep:
             "StopStep": StopStep, "NextIteration": NextIteration, "overlay": overlay,
             "varying_width": varying_width, "call_symputx": call_symputx, "call_sleep": call_sleep,
             "call_symput": lambda name, value: host.symputx(name.strip(b" "), value, b""),
-            "add_to": _add_to, "in_range": _in_range, "no_when": _no_when,
+            "add_to": _add_to, "in_range": _in_range, "no_when": _no_when, "turns": range(MAX_TURNS), "never_ends": _never_ends,
         }  # fmt: skip
 
     def _iterate(self, step: Step, main: Any) -> None:
@@ -439,7 +441,7 @@ class DataStep:
         output = self.space.names["output_all"] if not self.compiler.has_output else None
         endless = not self.readings and not self.compiler.infiles
         for number in range(1, MAX_ITERATIONS):
-            step.n, step.error = float(number), 0.0
+            step.n, step.error, before = float(number), 0.0, step.reads
             for slot, blank in resets:
                 v[slot] = blank
             try:
@@ -453,6 +455,8 @@ class DataStep:
             step.next_iteration()
             if endless:
                 return
+            if step.reads == before:
+                raise Fault("a DATA step that reads nothing any more and would loop for ever")
         raise Fault("a DATA step that never ends")
 
     def _save(self, outputs: list[tuple[Reference, Dataset, Any]]) -> None:
@@ -485,6 +489,10 @@ def _add_to(total: Any, added: Any) -> Any:
 
 def _in_range(value: Any, last: Any, by: Any) -> bool:
     return bool(values.le(value, last) if by >= 0 else values.ge(value, last))
+
+
+def _never_ends() -> None:
+    raise Fault("a DO loop that never ends")
 
 
 def _no_when() -> None:

@@ -144,7 +144,7 @@ class LibRefs:
             return None
         return FolderLibrary(
             folder, shown, self.session.watch, engine="SPDE" if engine == "spde" else "V9",
-            readonly=options.get("access") == "readonly", wait=float(options.get("filelockwait", "0")),
+            readonly=options.get("access") == "readonly", wait=min(float(options.get("filelockwait", "0")), self.session.lock_patience),
         )  # fmt: skip
 
     def _engine_file(self, options: dict[str, str], name: str) -> FileRef:

@@ -36,7 +36,7 @@ from tests.sas.quoting import has_masked, mask, strip, unmask
 from tests.sas.symbols import Symbols
 
 _ONE = re.compile(r"&([A-Za-z_]\w{0,31})\.?")
-MAX_TURNS = 1_000_000
+MAX_TURNS = 100_000
 
 
 class Resolved(str):
@@ -429,6 +429,8 @@ class MacroProcessor:
             raise Fault("%DO with %BY 0")
         symbols = self.host.symbols
         symbols.assign(variable, str(at))
+        if abs(stop - at) > MAX_TURNS * abs(step):
+            raise Fault(f"%DO from {at} to {stop}: too many turns for a test")
         while at <= stop if step > 0 else at >= stop:
             yield from self.run(node.body)
             at = evaluate(symbols.get(variable) or "") + step

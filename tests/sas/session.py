@@ -58,7 +58,9 @@ class Session:
     ``librefs``: assigned by the site, name -> (real folder, whether the engine counts rows).
     ``engines``: names of database engines -> real folder; they do not count their rows.
     ``kill``: called with the name of each point at which a session can die; may raise Killed.
-    ``patience``: the most seconds that PROC HTTP really waits.
+    ``patience`` and ``lock_patience``: the most seconds that PROC HTTP and FILELOCKWAIT= really
+    wait. ``keeps_bom``, ``empty_body_writes``, ``short_body_fails``: what the documentation leaves
+    open, see README.md.
     """
 
     platform: str = "unix"
@@ -71,6 +73,7 @@ class Session:
     now: dt.datetime | Callable[[], dt.datetime] | None = None
     kill: Callable[[str], None] | None = None
     patience: float = 5.0
+    lock_patience: float = 60.0
     keeps_bom: bool = False
     empty_body_writes: bool = True
     short_body_fails: bool = True

@@ -70,6 +70,8 @@ class Step:
     readers: dict[str, Reader] = field(default_factory=dict)
     writers: dict[str, Writer] = field(default_factory=dict)
     errors: int = 0
+    reads: int = 0
+    """How many records and observations were read; without progress SAS stops the step."""
     length_slots: dict[str, int] = field(default_factory=dict)
     end_slots: dict[str, int] = field(default_factory=dict)
 
@@ -102,6 +104,7 @@ class Step:
         if reader is None:
             raise Fault("INPUT without INFILE")
         reader.begin()
+        self.reads += 1
         self.told()
         return reader
 
@@ -237,6 +240,7 @@ class SetReader:
             raise StopStep
         source, row, key = self.rows[self.at]
         v = self.step.v
+        self.step.reads += 1
         if source is not self.source:
             for slot, blank in self.blanks:
                 v[slot] = blank
@@ -296,6 +300,7 @@ class MergeReader:
             raise StopStep
         group, turn, key = self.turns[self.at]
         v = self.step.v
+        self.step.reads += 1
         if turn == 0:
             for slot, blank in self.blanks:
                 v[slot] = blank
