@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -132,9 +133,8 @@ class Engine:
         if begun is None:
             return
         logs.request_id.set(begun.delivery.request_id)
-        carried = self._carry_out(begun)
         stp_name = begun.delivery.stp_name
-        cause = self._cause(carried.outcome, stp_name)
+        carried, cause = self._masked(self._carry_out(begun), stp_name)
         repeat_unknown = self._carrier.repeats_unknown(stp_name)
         following = self._written(
             lambda connection: self._ledger.finish(
@@ -159,10 +159,16 @@ class Engine:
                 _log.error("the database does not take a record, trying on: %s", error)
                 time.sleep(_RECORD_RETRY_SECONDS)
 
-    def _cause(self, outcome: Outcome, stp_name: str) -> str:
+    def _masked(self, carried: Carried, stp_name: str) -> tuple[Carried, str]:
+        """The same without our secrets in its message, and what the other side said, fit for the
+        log: either may quote our request."""
+        outcome = carried.outcome
         if not outcome.cause:
-            return ""
-        return logs.foreign(outcome.cause, logs.secrets_of(self._settings.for_stp(stp_name)))
+            return carried, ""
+        secrets = logs.secrets_of(self._settings.for_stp(stp_name))
+        message = logs.mask(outcome.message, secrets)
+        masked = replace(carried, outcome=replace(outcome, message=message))
+        return masked, logs.foreign(outcome.cause, secrets)
 
     # -- time ----------------------------------------------------------------------------
 

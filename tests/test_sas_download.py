@@ -253,6 +253,10 @@ def test_nothing_depends_on_where_the_window_of_the_scanner_ends(
         ("number", ["1234567890123456", "1"], ["1234567890123456", "1"], 0),
         ("number", ["0.1234567890123456", "1"], ["0.1234567890123456", "1"], 0),
         ("number", ["000000000000000012", "1"], [12.0, 1.0], 0),
+        ("decimal", ["1", "1-5", "1D5", ".A", "+", "e5", "0x"], [1.0, *[None] * 6], 6),
+        ("decimal", ["1", "9" * 40], ["1", "9" * 40], 0),
+        ("decimal", ["1", "9" * 65], ["1", "9" * 65], 0),
+        ("decimal", ["1", "5" + " " * 70 + "x"], [1.0, None], 1),
         ("numeric", ["A-1", "B-2", ""], ["A-1", "B-2", ""], 0),
         ("numeric", ["", ""], [None, None], 0),
         ("date", ["2024-02-29", "2023-02-29", "29.02.2024"], [dt.date(2024, 2, 29), None, None], 2),
@@ -302,6 +306,12 @@ def test_there_is_room_for_longer_values_where_the_site_wants_it(make_site: Make
         ("line\nbreak", "line_break"),
         ("name", "name"),
         ("last", "last"),
+        ("note", "note"),
+        ("line", "line"),
+        ("number", "number"),
+        ("format", "format"),
+        ("reason", "reason"),
+        ("_error_", "C_error_"),
     ],
 )
 def test_a_name_becomes_legal_and_stays_as_label(site: Site, given: str, name: str) -> None:
@@ -438,6 +448,33 @@ def test_a_letter_that_the_session_lacks_is_refused_not_replaced(make_site: Make
     is_refused(
         site, site.bulk(PAIR, "1,Łukasz\n".encode()), "bad_data", "in the encoding of this session"
     )
+
+
+def test_a_bad_row_teaches_nothing_about_the_columns(make_site: MakeSite) -> None:
+    site = make_site(badrows="reject")
+    data = csv([["1", "12", "x"], ["22", "7"]]) + csv([["wide" * 9, "n/a", "y", "z"]])
+    answer, _ = site.call(site.bulk(metadata("a", ("n", "numeric")), data))
+    assert (answer.rows, answer.rejected, answer.unreadable) == (1, 2, 0)
+    saved = read(site.output, answer.data_set)
+    assert [(column.kind, column.length) for column in saved.columns] == [("char", 2), ("num", 8)]
+
+
+def test_what_is_kept_beside_has_its_own_rejects(make_site: MakeSite) -> None:
+    site = make_site(badrows="reject", existing="keep", namepattern="task")
+    first, _ = site.call(site.bulk(PAIR, b"1,2\n3\n", task="X"))
+    second, _ = site.call(site.bulk(PAIR, b"1,2\n\n3,4\n", task="X", occurrence="o-2"))
+    assert (first.data_set, second.data_set) == ("X", "X_2")
+    assert site.table("X_rej")["line"] == [2.0]
+    assert site.table("X_2_rej")["line"] == [2.0]
+    assert site.saved() == ["X", "X_2", "X_2_REJ", "X_REJ"]
+
+
+def test_a_task_cannot_take_the_name_of_another_ones_rejects(make_site: MakeSite) -> None:
+    site = make_site(badrows="reject", namepattern="task")
+    site.call(site.bulk(PAIR, b"1,2\n3\n", task="X"))
+    answer, _ = site.call(site.bulk(PAIR, b"5,6\n", task="X_rej", occurrence="o-2"))
+    assert answer.data_set.upper() != "X_REJ"
+    assert site.table("X_rej")["line"] == [2.0]
 
 
 # Metadata

@@ -4,6 +4,7 @@ status and advice, and no thread stays behind."""
 from __future__ import annotations
 
 import csv
+import json
 import socket
 import ssl
 import threading
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 import trustme
 
-from connector_proxy.emulator import FAILURES, Emulator
+from connector_proxy.destinations.embedded import result_document
+from connector_proxy.emulator import FAILURES, Emulator, Ran
 from connector_proxy.health import Condition, run_checks
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
@@ -131,6 +133,19 @@ def test_an_error_of_the_stored_process_is_shown_in_its_own_words(
     assert response.status_code == 502
     assert response.json()["error"]["message"].endswith(words)
     assert sas_service.record(response)["attempts"][0]["message"].endswith(words)
+
+
+def test_a_password_in_the_words_of_the_stored_process_is_shown_nowhere(
+    settings: Settings, emulator: Emulator, start: Callable[[Settings], Service]
+) -> None:
+    own = {"stpusername": Secret("sasdemo"), "stppassword": Secret("Geheim42")}
+    service = start(replace(settings, stpurl=emulator.stpurl, **own))
+    said = result_document("error", code="9", message="The password Geheim42 is not right.")
+    emulator.stored_process = lambda instream: Ran(said)
+    response = service.post(another(payload("triggered.json")))
+    assert response.status_code == 502
+    assert response.json()["error"]["message"].endswith("The password <masked> is not right.")
+    assert "Geheim42" not in json.dumps(service.record(response))
 
 
 def test_the_wait_that_a_front_end_asks_for_is_kept(

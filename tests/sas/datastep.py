@@ -286,7 +286,7 @@ class DataStep:
                 f"LINK to {', '.join(sorted(compiler.links - compiler.labels))}, which is no label"
             )
         for variable in self.pdv.variables.values():
-            if variable.read and not variable.written:
+            if not variable.written:
                 raise Fault(f"Variable {variable.name} is uninitialized.")
 
     def _columns(self, target: Reference) -> tuple[list[Column], list[int]]:

@@ -12,6 +12,7 @@ from tests.sas.macro import Resolved
 from tests.sas.quoting import is_masked, unmask
 
 _STEP = re.compile(r"\s*(data|proc)(?=[\s;])(?!\s*=)", re.IGNORECASE)
+_FIRST_WORD = re.compile(r"\w+(?!\w|\Z)|\W")
 _INTERESTING = re.compile(r"[;'\"]")
 
 
@@ -21,7 +22,8 @@ class Assembler:
     def __init__(self) -> None:
         self.buffer: list[str] = []
         self.quote = ""
-        self.announced = False
+        self.head = ""
+        self.decided = False
 
     def feed(self, piece: str) -> Iterator[str]:
         """Statements that end in this piece, without their semicolon; "\\0step" is announced when
@@ -30,13 +32,26 @@ class Assembler:
         for part, ends in self._parts(piece):
             self.buffer.append(part)
             if ends:
-                statement, self.buffer, self.announced = "".join(self.buffer), [], False
+                statement, self.buffer, self.head, self.decided = (
+                    "".join(self.buffer),
+                    [],
+                    "",
+                    False,
+                )
                 yield statement
-            elif not self.announced and not self.quote and _STEP.match("".join(self.buffer)):
-                self.announced = True
+            elif not self.decided and self._begins_step(part):
                 yield "\0step"
         if isinstance(piece, Resolved) and self.quote != before:
             raise Fault("a quote in the value of a macro variable opens or closes a string")
+
+    def _begins_step(self, part: str) -> bool:
+        """Whether the first word of the statement, now complete, is DATA or PROC."""
+        self.head = (self.head + part).lstrip()
+        if self.quote or not _FIRST_WORD.match(self.head):
+            self.decided = bool(self.quote)
+            return False
+        self.decided = True
+        return _STEP.match(self.head) is not None
 
     def _parts(self, piece: str) -> Iterator[tuple[str, bool]]:
         start = 0
