@@ -383,6 +383,8 @@ def test_an_automatic_conversion_is_a_fault(statement: str) -> None:
 
 def test_what_was_never_given_a_value_is_a_fault() -> None:
     refused("data _null_; x = y + 1; run;", "Variable y is uninitialized")
+    only_declared = run("data work.a; length y $ 5; x = 1; run;")
+    assert "NOTE: Variable y is uninitialized." in only_declared.log
 
 
 def test_a_missing_value_in_arithmetic_is_missing_and_a_division_by_zero_a_fault() -> None:
@@ -435,6 +437,7 @@ def test_a_cat_function_that_does_not_fit_leaves_a_blank_and_a_warning() -> None
 
 def test_a_number_that_does_not_fit_its_format_is_stars() -> None:
     assert shown("put(100, 2.)") == "[**]"
+    assert shown("put(1000, 3.)") == "[1E3]"
 
 
 # Functions
@@ -484,6 +487,8 @@ def test_a_number_that_does_not_fit_its_format_is_stars() -> None:
         ("put(123456789012345, best32.)", "[                 123456789012345]"),
         ("put('21NOV2026'd, e8601da10.)", "[2026-11-21]"),
         ("put('21NOV2026:08:00:00.5'dt, e8601dt23.3)", "[2026-11-21T08:00:00.500]"),
+        ("put('21NOV2026:08:00:00'dt, e8601dt21.)", "[2026-11-21T08:00:00  ]"),
+        ("put(1257000, best6.) || put(1257000, best3.)", "[1.26E61E6]"),
         ("put('21NOV2026'd, date9.)", "[21NOV2026]"),
         ("prxchange('s/[^A-Z]/_/', -1, 'aBc')", "[_B_]"),
         ("prxchange('s/(a)(b)/$2$1/', 1, 'abab')", "[baab]"),

@@ -561,6 +561,7 @@
 %macro cp_read_header;
   data work.cp_meta(keep=columnName dataType);
     length columnName $ 1024 dataType $ 32;
+    call missing(dataType);
     %cp_scanner_begin(cpmeta)
     %cp_scan_row(_cp_number, cp_take_name)
     if _cp_fault then link cp_explain;

@@ -34,7 +34,7 @@ from tests.sas.stepruntime import (
 from tests.sas.textfunctions import number_text
 
 MAX_ITERATIONS = 5_000_000
-MAX_TURNS = 3_000_000
+MAX_TURNS = 1_000_000
 """More turns of one DO loop than any test needs: it would never end."""
 
 
@@ -287,7 +287,10 @@ class DataStep:
             )
         for variable in self.pdv.variables.values():
             if not variable.written:
-                raise Fault(f"Variable {variable.name} is uninitialized.")
+                text = f"Variable {variable.name} is uninitialized."
+                if variable.read:
+                    raise Fault(text)
+                self.host.log.note(text)
 
     def _columns(self, target: Reference) -> tuple[list[Column], list[int]]:
         variables = [
@@ -452,6 +455,8 @@ class DataStep:
                 pass
             except (StopStep, EndOfFile):
                 return
+            except (TypeError, ValueError, OverflowError) as fault:
+                raise Fault(f"a value that nothing can be computed with: {fault}") from fault
             step.next_iteration()
             if endless:
                 return

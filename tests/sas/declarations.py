@@ -88,7 +88,10 @@ class Declarations:
             found.written = True
 
     def _constant(self, value: E) -> Any:
-        return eval(value.code, dict(self.expressions.space.names))
+        try:
+            return eval(value.code, dict(self.expressions.space.names))
+        except NameError:
+            raise Fault("a variable where a constant is expected") from None
 
     def _array(self, stream: Stream) -> None:
         name = stream.name().lower()

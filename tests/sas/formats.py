@@ -1,22 +1,19 @@
-"""Formats: a value and a width make text. Widths are checked against tests/data/sas-widths.json."""
+"""Formats: a value and a width make text. Widths are checked against those of SAS."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
+from connector_proxy.sascode.folder import widths
 from tests.sas.errors import Fault, Unknown
 from tests.sas.lexer import FormatName
 from tests.sas.values import SpecialMissing
 
-WIDTHS = json.loads(
-    (Path(__file__).resolve().parents[1] / "data" / "sas-widths.json").read_text(encoding="utf-8")
-)
+WIDTHS = widths()
 EPOCH = dt.datetime(1960, 1, 1)
 
 
@@ -75,11 +72,12 @@ def _exponent(value: float, width: int) -> str:
 
 
 def _numeric(value: float, width: int, decimals: int) -> str:
-    """w.d: asterisks ... SAS falls back to BEST, which the documentation leaves open, so stars."""
+    """w.d; a number that does not fit is written with BESTw. instead, and with asterisks when it
+    does not fit even so."""
     text = f"{_rounded(value, decimals):.{decimals}f}"
     if len(text) > width and text.startswith(("0.", "-0.")):
         text = text.replace("0.", ".", 1)
-    return text.rjust(width) if len(text) <= width else "*" * width
+    return text.rjust(width) if len(text) <= width else best(value, width)
 
 
 def _rounded(value: float, decimals: int) -> float:
@@ -141,23 +139,23 @@ def _with_fraction(value: float, width: int, decimals: int, tail: str) -> str:
 
 @_stars
 def _e8601dt(value: float, width: int, decimals: int) -> str:
-    return _with_fraction(value, width, decimals, "").rjust(width)
+    return _with_fraction(value, width, decimals, "").ljust(width)
 
 
 @_stars
 def _e8601dz(value: float, width: int, decimals: int) -> str:
     tail = "+00:00" if width >= 25 + (decimals + 1 if decimals else 0) else "Z"
-    return _with_fraction(value, width, decimals, tail).rjust(width)
+    return _with_fraction(value, width, decimals, tail).ljust(width)
 
 
 @_stars
 def _b8601dt(value: float, width: int, _decimals: int) -> str:
-    return moment(math.floor(value)).strftime("%Y%m%dT%H%M%S").rjust(width)
+    return moment(math.floor(value)).strftime("%Y%m%dT%H%M%S").ljust(width)
 
 
 @_stars
 def _b8601da(value: float, width: int, _decimals: int) -> str:
-    return _date_part(value).strftime("%Y%m%d").rjust(width)
+    return _date_part(value).strftime("%Y%m%d").ljust(width)
 
 
 @_stars

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tests.sas.errors import Unknown
+from tests.sas.errors import Fault, Unknown
 
 _ESCAPES = set("dDwWsSbBtnrf0123456789xAZ")
 _FLAGS = {"i": re.IGNORECASE, "x": re.VERBOSE, "s": re.DOTALL, "m": re.MULTILINE}
@@ -91,6 +91,9 @@ def compiled(source: bytes) -> Perl:
         if flag not in _FLAGS:
             raise Unknown(f"flag {flag} of a PRX pattern")
         value |= _FLAGS[flag]
-    pattern = re.compile(_pattern(parts[0]).encode("latin-1"), value)
+    try:
+        pattern = re.compile(_pattern(parts[0]).encode("latin-1"), value)
+    except re.error as fault:
+        raise Fault(f"the PRX pattern {text!r}: {fault}") from None
     replacement = _replacement(parts[1]).encode("latin-1") if substitution else None
     return Perl(pattern, replacement)

@@ -11,6 +11,7 @@ from tests.sas.errors import Fault
 from tests.sas.expressions import E, Expressions
 from tests.sas.lexer import Stream
 from tests.sas.pdv import Array, Pdv, Variable
+from tests.sas.textfunctions import whole
 
 
 class Statements(Declarations):
@@ -180,7 +181,7 @@ class Statements(Declarations):
         target = self._target(stream)
         stream.expect(",")
         start = self.expressions.need(self.expressions.expression(stream), "n")
-        length = "None"
+        length = "..."
         if stream.accept(","):
             length = self.expressions.need(self.expressions.expression(stream), "n").code
         stream.expect(")")
@@ -425,8 +426,8 @@ class Statements(Declarations):
 def overlay(value: bytes, declared: int, start: Any, length: Any, part: bytes) -> bytes:
     """SUBSTR on the left: ``part`` cut or filled with blanks to the length of the place. ``value``
     comes without the blanks that pad it to ``declared``."""
-    at = int(start) - 1
-    size = declared - at if length is None else int(length)
+    at = whole(start, "SUBSTR on the left") - 1
+    size = declared - at if length is Ellipsis else whole(length, "SUBSTR on the left")
     if at < 0 or size < 1 or at + size > declared:
         raise Fault(f"SUBSTR on the left: {size} bytes from {at + 1} of {declared}")
     return (value[:at].ljust(at) + part[:size].ljust(size) + value[at + size :]).rstrip(b" ")
