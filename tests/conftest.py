@@ -24,6 +24,7 @@ from connector_proxy.values import HostPattern
 from tests.crashing import Gate
 from tests.filestore import FileStore
 from tests.postgres import Postgres
+from tests.sassite import MakeSite, Site
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).resolve().parent / "data"
@@ -70,6 +71,7 @@ def settings(conf: Path) -> Settings:
         readtimeout=5.0,
         threads=16,
         concurrency=8,
+        getpause=0.01,
     )
 
 
@@ -201,3 +203,23 @@ def queueurl(postgres: Postgres) -> Iterator[str]:
     address = postgres.fresh_database()
     yield address
     postgres.drop(address)
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, store: FileStore) -> MakeSite:
+    """Installs the SAS code: its platform, the encoding of its sessions, its settings."""
+
+    def make(platform: str = "unix", encoding: str = "utf-8", **settings: object) -> Site:
+        home = tmp_path / f"{platform}-{encoding}"
+        home.mkdir()
+        site = Site(home, store, platform, encoding)
+        site.configure(**settings)
+        return site
+
+    return make
+
+
+@pytest.fixture
+def site(make_site: MakeSite) -> Site:
+    """The SAS code as shipped, on Unix."""
+    return make_site()

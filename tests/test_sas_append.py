@@ -14,7 +14,6 @@ from lxml import etree
 
 from connector_proxy.intake import parse
 from connector_proxy.stream import encode
-from tests.filestore import FileStore
 from tests.sas import Killed, read
 from tests.sassite import Answer, MakeSite, Site, metadata
 
@@ -22,25 +21,6 @@ DATA = Path(__file__).parent / "data" / "payloads"
 EVERYWHERE = pytest.mark.parametrize(
     ("platform", "encoding"), [("unix", "utf-8"), ("windows", "wlatin1")]
 )
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    with FileStore() as store:
-
-        def make(platform: str = "unix", encoding: str = "utf-8", **settings: object) -> Site:
-            home = tmp_path / f"{platform}-{encoding}"
-            home.mkdir()
-            site = Site(home, store, platform, encoding)
-            site.configure(**settings)
-            return site
-
-        yield make
-
-
-@pytest.fixture
-def site(make_site: MakeSite) -> Site:
-    return make_site()
 
 
 def event(guid: str = "g-1", **properties: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from connector_proxy.stream import encode
-from tests.filestore import FileStore, s3_error, send, short
+from tests.filestore import s3_error, send, short
 from tests.sas import Killed, read
 from tests.sassite import EMPTY_SHA, HOST, MakeSite, Site, csv, metadata
 
@@ -26,25 +26,6 @@ EVERYWHERE = pytest.mark.parametrize(
     [("unix", "utf-8"), ("unix", "wlatin1"), ("windows", "utf-8"), ("windows", "wlatin1")],
 )
 PAIR = metadata("a", "b")
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    with FileStore() as store:
-
-        def make(platform: str = "unix", encoding: str = "utf-8", **settings: object) -> Site:
-            home = tmp_path / f"{platform}-{encoding}"
-            home.mkdir()
-            site = Site(home, store, platform, encoding)
-            site.configure(**settings)
-            return site
-
-        yield make
-
-
-@pytest.fixture
-def site(make_site: MakeSite) -> Site:
-    return make_site()
 
 
 def names(site: Site, dataset: str) -> list[str]:

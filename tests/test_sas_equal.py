@@ -73,7 +73,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 NUMBERED = itertools.count()
 
 
-@tried(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(600)
+@tried(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(table=tables(), end=st.sampled_from(["\n", "\r\n"]))
 @example(table=([("a", "numeric"), ("A", "date")], []), end="\n")
 @example(table=([("only", "character")], [["\r"], ["\n"], ['"']]), end="\r\n")
