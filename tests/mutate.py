@@ -149,12 +149,12 @@ class Workshop:
     def _first_failure(copy: Path) -> str:
         command = [
             sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider",
-            "--timeout", "60", "--tb", "no", *TESTS,
+            "--timeout", "120", "--tb", "no", *TESTS,
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             ran = subprocess.run(
-                command, cwd=copy, env=environment, capture_output=True, text=True, timeout=600, check=False
+                command, cwd=copy, env=environment, capture_output=True, text=True, timeout=1800, check=False
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "time"
@@ -182,13 +182,13 @@ def main() -> int:
         endless = mutants(random.Random(chosen.seed))
         seeded = [next(endless) for _ in range(chosen.faults)]
         with ThreadPoolExecutor(chosen.workers) as pool:
-            found = list(pool.map(workshop.caught_by, seeded))
+            caught = 0
+            for mutant, noticed in zip(seeded, pool.map(workshop.caught_by, seeded), strict=True):
+                caught += bool(noticed)
+                if not noticed:
+                    print(f"not noticed: {mutant}", flush=True)
     finally:
         shutil.rmtree(workshop.folder, ignore_errors=True)
-    survivors = [mutant for mutant, caught in zip(seeded, found, strict=True) if not caught]
-    for mutant in survivors:
-        print(f"not noticed: {mutant}")
-    caught = len(seeded) - len(survivors)
     print(
         f"noticed {caught} of {len(seeded)} ({caught / len(seeded):.0%}) in {time.monotonic() - began:.0f} s"
     )
