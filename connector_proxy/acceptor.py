@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
-from connector_proxy import rows
+from connector_proxy import logs, rows
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.errors import QueueUnavailable
@@ -30,6 +30,7 @@ _GUARD_SECONDS = 1.0
 _SPARE_THREADS = 2
 _DOOR_SECONDS = 0.5
 _log = logging.getLogger(__name__)
+_log.addFilter(logs.Seldom())
 
 
 class Acceptor:

@@ -110,8 +110,8 @@ class Database:
         try:
             if self.is_file:
                 self._set_up_file()
-                if examine and self.path.stat().st_size < _EXAMINED_BYTES:
-                    self._examine()
+                if examine:
+                    self.examine()
             DBOS.migrate(self.engine.url.render_as_string(hide_password=False))
             with self.write() as connection:
                 self._carry_forward(connection)
@@ -133,7 +133,10 @@ class Database:
                 connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
-    def _examine(self) -> None:
+    def examine(self) -> None:
+        """Look through a file of up to 1 GB; a SQLAlchemyError tells of damage."""
+        if self.path.stat().st_size > _EXAMINED_BYTES:
+            return
         with self.engine.connect() as connection:
             if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
                 raise sa.exc.DatabaseError("", None, _damaged())

@@ -21,6 +21,8 @@ from connector_proxy.settings import Settings
 from connector_proxy.tables import attempts, deliveries, payloads, stored_processes
 from connector_proxy.turns import Turns
 
+RESOLVED = "resolved"
+"""The code of a delivery that somebody ended after looking."""
 _AT_ONCE = 500
 _SHORTEST_ID = 4
 _LONGEST_NOTE = 1000
@@ -123,10 +125,11 @@ class Deliveries:
 
     def replay(self, delivery_id: str, now: datetime) -> Delivery:
         """Carry a delivery out again with the payload that is kept, at once. Raises
-        ``NotPossible`` while it runs, without its payload, and after its deadline."""
+        ``NotPossible`` while it runs, while its stored process is paused, without its payload,
+        and after its deadline."""
         with self._database.write() as connection:
             row = _found(connection, delivery_id, lock=True)
-            issue = _not_replayable(row, now)
+            issue = _not_replayable(row, now) or self._pauses.issue(connection, row.stp_name)
             if issue:
                 raise issue
             self._turns.again(connection, row, now)
@@ -142,7 +145,7 @@ class Deliveries:
             verdict = Verdict.DONE if state is State.DONE else Verdict.REFUSED
             words = {
                 "verdict": str(verdict),
-                "code": "resolved",
+                "code": RESOLVED,
                 "message": f"An administrator looked and found it {state}.",
                 "advice": "",
                 "note": rows.text(note, _LONGEST_NOTE),
@@ -242,12 +245,17 @@ class Deliveries:
 def _found(connection: Connection, delivery_id: str, *, lock: bool = False) -> Row[Any]:
     """The row of an id, or of the only one that begins like it."""
     start = delivery_id.strip().lower()
+    if len(start) < _SHORTEST_ID:
+        raise NoSuchDelivery(
+            f"Write at least {_SHORTEST_ID} characters of the id.",
+            advice="connector-proxy deliveries list shows the ids.",
+        )
     own = deliveries.c.delivery_id
     query = sa.select(deliveries).where(own >= start, own < start + "g")  # uses the index
     found = connection.execute((query.with_for_update() if lock else query).limit(2)).all()
     if len(found) > 1:
         raise NoSuchDelivery("More than one delivery begins with this id; write more of it.")
-    if not found or len(start) < _SHORTEST_ID:
+    if not found:
         raise NoSuchDelivery("There is no delivery with this id.")
     return found[0]
 

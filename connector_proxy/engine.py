@@ -37,6 +37,7 @@ from connector_proxy.upkeep import Upkeep
 _log = logging.getLogger(__name__)
 _MINUTE = 60.0
 _PRUNE_EVERY = 60
+_NAMED = 20
 _RECORD_RETRY_SECONDS = 2.0
 
 Write = Callable[[sa.Connection], Any]
@@ -184,7 +185,7 @@ class Engine:
                 with self._database.write() as connection:
                     going_on = upkeep.pass_time(connection, _now(), in_hand)
                 if going_on:
-                    _log.info("%d deliveries go on after a pause", len(going_on))
+                    _log.info("placed in the queue again: %s", " ".join(going_on[:_NAMED]))
                 if minutes % _PRUNE_EVERY == 0:
                     administration.prune(_now())
             except QueueUnavailable as error:

@@ -70,6 +70,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
         yield _queue_database(settings)
     else:
         yield _data_folder(settings.datafolder)
+        yield from _file_of_deliveries(settings)
         yield from _room(settings.datafolder)
         yield from _open_to_others(settings.datafolder)
     on_sas = [one for one in every if not one.embedded]
@@ -157,6 +158,21 @@ def _open_to_others(folder: Path) -> Iterator[Check]:
                 message = f"others may use {path}; payloads hold data of customers"
                 words = f"chmod {mode} {path} (each start of the service does it, too)"
                 yield Check("data folder", Condition.WARN, message, words)
+
+
+def _file_of_deliveries(settings: Settings) -> Iterator[Check]:
+    """Whether the file is sound, where it is there already; nothing is made."""
+    if not (settings.datafolder / FILE).is_file():
+        return
+    database = Database(settings)
+    try:
+        database.examine()
+    except sa.exc.SQLAlchemyError as error:
+        yield Check(FILE, Condition.FAIL, why(error), advice(error))
+    else:
+        yield Check(FILE, Condition.OK, "can be read")
+    finally:
+        database.close()
 
 
 def _queue_database(settings: Settings) -> Check:

@@ -3,6 +3,7 @@ an administrator, ended by one. Deliveries leave the queue meanwhile and cost no
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from connector_proxy import rows, schedule
+from connector_proxy import logs, rows, schedule
+from connector_proxy.errors import NotPossible
 from connector_proxy.records import OPEN, Outcome, State, Verdict
 from connector_proxy.tables import deliveries, stored_processes
 from connector_proxy.turns import OWN, Turns
@@ -19,6 +21,7 @@ BY_FAILURES = "failures"
 BY_ADMINISTRATOR = "administrator"
 _RUNS = {"paused_by": "", "paused_at": None, "failures": 0, "why": ""}
 _LONGEST_PROBE = timedelta(hours=1)
+_log = logging.getLogger(__name__)
 _STP = sa.select(stored_processes).where(stored_processes.c.stp_key == OWN)
 _SET_STP = sa.update(stored_processes).where(stored_processes.c.stp_key == OWN)
 
@@ -48,6 +51,12 @@ class Pauses:
         if not paused_by and failures + 1 >= schedule.FAILURES_TO_PAUSE:
             paused_by, why = BY_FAILURES, rows.text(outcome.message)
             values |= {"paused_by": paused_by, "paused_at": rows.ms(now), "why": why}
+            _log.warning(
+                "%s is paused after %d failures in a row; one delivery a minute is tried: %s",
+                logs.shorten(stp_name),
+                failures + 1,
+                why,
+            )
         _keep(connection, stp_name, **values)
         return bool(paused_by)
 
@@ -68,14 +77,32 @@ class Pauses:
         return connection.execute(sa.select(sa.func.count()).where(of_stp)).scalar_one()
 
     def resume(self, connection: Connection, stp_name: str, now: datetime) -> list[str]:
-        """Let a stored process run again, and all that waits for it; returns their ids."""
+        """Let a stored process run again, and all that waits for it, also what was put off
+        because it did not run; returns their ids."""
         own = rows.stp_key(stp_name)
         connection.execute(_SET_STP, {"own": own, **_RUNS})
-        waiting = sa.select(deliveries).where(
-            deliveries.c.stp_key == own, deliveries.c.state == State.WAITING, deliveries.c.paused
+        put_off = sa.and_(
+            deliveries.c.next_attempt_at.is_not(None),
+            deliveries.c.code.in_(schedule.OF_THE_DESTINATION),
         )
-        found = connection.execute(waiting.with_for_update())
+        waiting = sa.select(deliveries).where(
+            deliveries.c.stp_key == own,
+            deliveries.c.state == State.WAITING,
+            sa.or_(deliveries.c.paused, put_off),
+        )
+        found = connection.execute(waiting.with_for_update()).all()
+        _log.info("%s runs again, %d deliveries go on", logs.shorten(stp_name), len(found))
         return self._turns.go_on(connection, found, now, probing=False)
+
+    def issue(self, connection: Connection, stp_name: str) -> NotPossible | None:
+        """What keeps a delivery from being tried at once."""
+        stp = connection.execute(_STP, {"own": rows.stp_key(stp_name)}).one_or_none()
+        if stp is None or not stp.paused_by:
+            return None
+        return NotPossible(
+            f"The stored process is paused (by {stp.paused_by}).",
+            advice=f'Let it run again: connector-proxy deliveries resume "{stp.stp_name}".',
+        )
 
     def probe(self, connection: Connection, now: datetime) -> list[str]:
         """Try one delivery of each stored process that is paused for its failures; returns their

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -20,6 +21,7 @@ from connector_proxy.web.server import Server
 from connector_proxy.worker import Worker
 
 _READERS = 4
+_LOOK_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +67,8 @@ class Service:
             self._lock.free()
             raise
         self._working = working or Worker(settings)
+        self._instance = settings.instance
+        self._ended = threading.Event()
 
     @property
     def port(self) -> int:
@@ -74,12 +78,25 @@ class Service:
     def run(self) -> None:
         """Serve; returns when ``stop`` was called and what was in hand has ended."""
         self._working.start()
+        watch = threading.Thread(target=self._watch_name, name="name", daemon=True)
+        watch.start()
         self._server.run()
+        self._ended.set()
+        watch.join()
         for database in (self._reading, self._writing):
             database.close()
         self._lock.free()
 
+    def _watch_name(self) -> None:
+        """PostgreSQL frees the name when its connection is lost: take it again, or make way."""
+        while not self._ended.wait(_LOOK_SECONDS):
+            if not self._lock.still_held():
+                _log.error("another service took the name %s; this one ends", self._instance)
+                self.stop()
+                return
+
     def _wind_up(self) -> None:
+        _log.info("ending: nothing more is accepted, attempts in hand get drainseconds")
         self._acceptor.stop()
         self._working.stop()
         self._acceptor.close()

@@ -304,6 +304,9 @@ def instance(text: str, home: Path) -> str:
 def queue_url(text: str, home: Path) -> QueueUrl:
     """The address of a PostgreSQL database; empty: the SQLite file in ``datafolder``."""
     example = "postgresql+psycopg://user:password@host:5432/database"
+    behind = text.partition("://")[2]
+    if set("@/?#") & set(behind.rpartition("@")[0]):
+        raise ValueError("write @ / ? # in user and password as %40 %2F %3F %23")
     try:
         parts = urlsplit(text)
         known = parts.scheme in ("postgresql", "postgresql+psycopg")

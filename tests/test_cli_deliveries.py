@@ -94,6 +94,10 @@ def said_no(result: Result) -> str:
 # -- list ---------------------------------------------------------------------------------
 
 
+def test_list_says_that_none_matches(command: Command, ids: dict[str, str]) -> None:
+    assert lines(command("list", "--stp", "nobody"))[0] == "none matches; of all there are"
+
+
 def test_list_says_that_there_are_none(command: Command) -> None:
     assert lines(command("list")) == ["no deliveries"]
     assert lines(command("list", "--json")) == []
@@ -237,7 +241,9 @@ def test_an_id_that_nothing_has_is_refused(name: str, wrong: str, command: Comma
     if name == "replay" and not wrong:
         assert command(name, wrong, *more).exit_code == 2
     else:
-        assert "There is no delivery with this id" in said_no(command(name, wrong, *more))
+        short = len(wrong) < 4
+        words = "Write at least 4 characters" if short else "There is no delivery with this id"
+        assert words in said_no(command(name, wrong, *more))
 
 
 def test_the_beginning_of_two_ids_is_refused(
@@ -265,7 +271,8 @@ def test_replay_asks_before_it_does(
     ends["Refused"] = outcomes.done(200)
     result = command("replay", ids["Refused"][:8], answer="n\n")
     assert result.exit_code == 1
-    assert "Carry out 1 delivery again? Stored processes will run [y/N]" in result.output
+    assert "Refused will run for 1 delivery that is refused\n" in result.output
+    assert "Carry out 1 delivery again?  [y/N]" in result.output
     assert command("replay", ids["Refused"], answer="").exit_code == 1, "nobody answers"
     assert (service.deliveries.show(ids["Refused"]).round, len(carrier.seen)) == (1, 4)
     result = command("replay", ids["Refused"], answer="y\n")
@@ -323,7 +330,34 @@ def test_replay_without_a_clear_choice_is_refused(words: list[str], command: Com
     assert command("replay", *words).exit_code == 2
 
 
+def test_what_somebody_resolved_is_replayed_by_its_id_only(
+    command: Command, service: Service, ids: dict[str, str], ends: dict[str, Outcome]
+) -> None:
+    command("resolve", ids["Held"], "--refused")
+    ends |= {"Refused": outcomes.done(200), "Held": outcomes.done(200)}
+    assert lines(command("replay", "--since", "1h", "--yes")) == ["1 delivery placed in the queue"]
+    assert service.deliveries.show(ids["Held"]).state is State.REFUSED
+    assert command("replay", ids["Held"], "--yes").exit_code == 0
+    state(service, ids["Held"], State.DONE)
+
+
+def test_replay_says_that_a_stored_process_is_paused(command: Command, ids: dict[str, str]) -> None:
+    command("pause", "Refused")
+    result = command("replay", ids["Refused"], "--yes")
+    assert result.exit_code == 1
+    assert "The stored process is paused (by administrator)." in result.stderr
+    assert 'connector-proxy deliveries resume "Refused"' in result.stderr
+    command("pause", "Waiting")
+    shown = lines(command("show", ids["Waiting"]))
+    assert any(line.startswith("its stored process is paused (by administrator)") for line in shown)
+
+
 # -- deciding -----------------------------------------------------------------------------
+
+
+def test_resolve_wants_one_answer(command: Command, ids: dict[str, str]) -> None:
+    assert command("resolve", ids["Held"]).exit_code == 2
+    assert command("resolve", ids["Held"], "--done", "--refused").exit_code == 2
 
 
 @pytest.mark.parametrize(("option", "becomes"), [("--done", "done"), ("--refused", "refused")])
@@ -435,7 +469,9 @@ def test_recover_is_refused_while_the_instance_is_alive(
     assert "The instance lost is alive" in said_no(command("recover", "LOST"))
     lock.free()
     database.close()
-    assert lines(command("recover", "LOST")) == ["0 deliveries of LOST placed in the queue"]
+    assert lines(command("recover", "LOST")) == [
+        "LOST had nothing in hand, or is no name of an instance"
+    ]
 
 
 def test_recover_lets_another_instance_go_on(tmp_path: Path) -> None:
@@ -455,7 +491,7 @@ def test_recover_lets_another_instance_go_on(tmp_path: Path) -> None:
             other.ends_as(waiting, State.DONE)
             assert other.record(in_hand)["state"] == "running", "nobody said that it is lost"
             recovered = other.command("deliveries", "recover", "Lost")
-            assert recovered.stdout == "1 delivery of Lost placed in the queue\n", recovered.stderr
+            assert recovered.stdout.startswith("1 delivery of Lost placed in the queue"), recovered
             other.ends_as(in_hand, State.HELD)
             assert arrived(sas).total() == 2
         finally:

@@ -22,10 +22,11 @@ import sqlalchemy as sa
 from sqlalchemy.pool import Pool
 
 from connector_proxy import database, engine, outcomes
-from connector_proxy.database import Database, advice, why
+from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator import Emulator
 from connector_proxy.errors import ConfigurationError, QueueUnavailable
+from connector_proxy.health import Condition, run_checks
 from connector_proxy.ledger import Arrival, Ledger
 from connector_proxy.records import Kind, Outcome, State, Webhook
 from connector_proxy.schedule import Pauses
@@ -400,6 +401,10 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(
     path = books(settings, 200)
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
+    (looked,) = [
+        one for one in run_checks(replace(settings, datafolder=path.parent)) if one.name == FILE
+    ]
+    assert (looked.condition, looked.message) == (Condition.FAIL, "the file is damaged")
     words = start_is_refused(tmp_path, datafolder=path.parent)
     assert "the file is damaged" in words
     assert "keep a copy of datafolder" in words

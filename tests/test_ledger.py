@@ -381,6 +381,36 @@ def test_failures_of_the_deliveries_themselves_pause_nothing(books: Books, code:
     assert books.admin.stored_processes() == []
 
 
+def test_what_was_put_off_while_it_did_not_run_goes_on_with_it(books: Books) -> None:
+    failed = failing(books)
+    assert [books.show(one).next_attempt_at is None for one in failed] == [False] * 4 + [True]
+    books.later(minutes=1)
+    (probed,) = books.pass_time()
+    probe = next(one for one in failed if one.delivery_id == probed)
+    books.attempt(probe, outcomes.done(200))
+    for one in failed:
+        if one is not probe:
+            assert (books.show(one).next_attempt_at, books.show(one).paused) == (None, False)
+            assert f"{one.delivery_id}.{books.turn(one)}" in books.placed()
+
+
+def test_the_log_tells_when_a_pause_begins_and_ends(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "connector_proxy.pauses")
+    failing(books)
+    assert "A is paused after 5 failures in a row; one delivery a minute is tried" in caplog.text
+    books.admin.resume("A", books.clock)
+    assert "A runs again, 5 deliveries go on" in caplog.text
+
+
+def test_replay_is_refused_while_the_stored_process_is_paused(books: Books) -> None:
+    failed = failing(books)
+    with pytest.raises(NotPossible, match="is paused \\(by failures\\)") as refused:
+        books.admin.replay(failed[0].delivery_id, books.clock)
+    assert "deliveries resume" in refused.value.advice
+
+
 def test_a_probe_in_hand_while_it_is_resumed_goes_on(books: Books) -> None:
     waiting = books.accept()
     failing(books)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -229,11 +230,16 @@ def test_another_instance_takes_over_what_a_dead_one_had_in_hand(
     assert set(arrived(sas).values()) == {1}
 
 
-def test_a_second_service_of_the_same_name_does_not_start(started: Starter, tmp_path: Path) -> None:
+def test_a_second_service_of_the_same_name_does_not_start(
+    started: Starter, tmp_path: Path, postgres: Postgres
+) -> None:
+    """Also after the database was restarted, which frees the name."""
     first = started("one")
     second = ServiceProcess(
         tmp_path / "second", queueurl=first.environment["CONNECTOR_PROXY_QUEUEURL"]
     )
+    postgres.cut_connections(first.environment["CONNECTOR_PROXY_QUEUEURL"])
+    time.sleep(5)  # the name is taken again
     refused = second.command("serve", "--host", "127.0.0.1", "--port", "0")
     assert refused.returncode == 1
     assert "Another service of the name 'one' runs with the database" in refused.stderr

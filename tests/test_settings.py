@@ -332,3 +332,14 @@ def test_a_host_pattern_allows_what_it_says(
 ) -> None:
     settings: Settings = load(ini(conf, f"[DEFAULT]\ndownloadhosts = {pattern}\n"), {})
     assert settings.downloadhosts[0].allows(*url) is allowed
+
+
+@pytest.mark.parametrize("password", ["p@ss", "pa/ss", "p@ss/word", "pa?ss", "pa#ss"])
+def test_a_password_that_is_not_escaped_is_refused_and_not_shown(conf: Path, password: str) -> None:
+    """Taken apart as it is, half of it would be a host, and stand in the log."""
+    address = f"postgresql+psycopg://user:{password}@host:5432/database"
+    with pytest.raises(ConfigurationError) as refused:
+        load(conf, {"CONNECTOR_PROXY_QUEUEURL": address})
+    said = str(refused.value) + refused.value.advice + str(refused.value.details)
+    assert "%40 %2F %3F %23" in said
+    assert password not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 
 from connector_proxy import asjson, logs
 from connector_proxy.cli.common import conf_option, end, loaded
-from connector_proxy.deliveries import Deliveries
+from connector_proxy.deliveries import RESOLVED, Deliveries
 from connector_proxy.errors import ConnectorProxyError, NotPossible
 from connector_proxy.intake import stp_name_issue
 from connector_proxy.records import Attempt, Delivery, State
@@ -81,6 +82,8 @@ def list_command(
             return
         for delivery in found:
             click.echo(logs.printable(_line(delivery)))
+        if not found and (states or stp or since or task):
+            click.echo("none matches; of all there are")
         counts = known.counts()
         click.echo(
             ", ".join(f"{count} {state}" for state, count in counts.items() if count)
@@ -133,11 +136,24 @@ def show_command(conf: Path | None, delivery_id: str, as_json: bool) -> None:
         for name, value in record.items():
             text = json.dumps(value) if isinstance(value, dict) else str(value)
             click.echo(f"{name:<22}{logs.printable(text)}")
+        if delivery.paused:
+            click.echo(_pause_of(known, delivery.stp_name))
         for attempt in delivery.attempts:
             for line in _attempt_lines(attempt):
                 click.echo(logs.printable(line))
 
     _on_deliveries(conf, show)
+
+
+def _pause_of(known: Deliveries, stp_name: str) -> str:
+    """Why a delivery waits outside of the queue, and what ends that."""
+    paused = (one for one in known.stored_processes() if one.stp_name.lower() == stp_name.lower())
+    by = next((one.paused_by for one in paused), "")
+    how = "one delivery a minute is tried, and " if by == "failures" else ""
+    return (
+        f"its stored process is paused (by {by}): {how}"
+        f'connector-proxy deliveries resume "{stp_name}" ends that'
+    )
 
 
 def _attempt_lines(one: Attempt) -> Iterable[str]:
@@ -174,7 +190,7 @@ def replay(
     yes: bool,
 ) -> None:
     """Carry out again, at once: one delivery, or all that --state and --since select; without
-    --state those that are refused or held."""
+    --state those that are refused or held. What somebody resolved is replayed by its id only."""
     if bool(delivery_id) == bool(states or since) or (delivery_id and stp):
         raise click.UsageError("Name a delivery, or select some with --state and --since.")
 
@@ -182,10 +198,11 @@ def replay(
         if delivery_id:
             chosen = [known.show(delivery_id)]
         else:
-            chosen = known.search(
+            found = known.search(
                 states=[State(one) for one in states] or _FAILED, stp=stp, since=since, limit=None
             )
-        _ask(f"Carry out {_how_many(len(chosen))} again? Stored processes will run", yes, chosen)
+            chosen = [one for one in found if one.code != RESOLVED]
+        _ask(f"{_what(chosen)}Carry out {_how_many(len(chosen))} again? ", yes, chosen)
         replayed = 0
         for delivery in chosen:
             try:
@@ -205,6 +222,16 @@ def _ask(question: str, yes: bool, chosen: list[Delivery]) -> None:
         click.confirm(question, abort=True)
 
 
+def _what(chosen: list[Delivery]) -> str:
+    """Which stored processes will run, and how the deliveries stand now."""
+    counted = Counter((one.stp_name, str(one.state)) for one in chosen)
+    return "".join(
+        f"{logs.shorten(stp_name, 40)} will run for {_how_many(count)} "
+        f"that {'is' if count == 1 else 'are'} {state}\n"
+        for (stp_name, state), count in sorted(counted.items())
+    )
+
+
 def _how_many(count: int) -> str:
     return "1 delivery" if count == 1 else f"{count} deliveries"
 
@@ -212,16 +239,17 @@ def _how_many(count: int) -> str:
 @deliveries.command()
 @conf_option
 @click.argument("delivery_id", metavar="ID")
-@click.option("--done", "state", flag_value=State.DONE, help="It ran to its end.")
-@click.option("--refused", "state", flag_value=State.REFUSED, help="It did not.")
+@click.option("--done", is_flag=True, help="It ran to its end.")
+@click.option("--refused", is_flag=True, help="It did not.")
 @click.option("--note", default="", help="What you found out.")
-def resolve(conf: Path | None, delivery_id: str, state: str | None, note: str) -> None:
+def resolve(conf: Path | None, delivery_id: str, done: bool, refused: bool, note: str) -> None:
     """End a held delivery, as you found out in the log of the stored process."""
-    if state is None:
+    if done == refused:
         raise click.UsageError("Say --done or --refused.")
+    state = State.DONE if done else State.REFUSED
 
     def deed(known: Deliveries) -> None:
-        delivery = known.resolve(delivery_id, State(state), note, datetime.now(UTC))
+        delivery = known.resolve(delivery_id, state, note, datetime.now(UTC))
         click.echo(f"{delivery.delivery_id} is {delivery.state}")
 
     _on_deliveries(conf, deed)
@@ -290,6 +318,10 @@ def recover(conf: Path | None, instance: str) -> None:
 
     def deed(known: Deliveries) -> None:
         taken = known.recover(instance)
-        click.echo(f"{_how_many(taken)} of {instance} placed in the queue")
+        click.echo(
+            f"{_how_many(taken)} of {instance} placed in the queue; what it had begun will be held"
+            if taken
+            else f"{instance} had nothing in hand, or is no name of an instance"
+        )
 
     _on_deliveries(conf, deed)
