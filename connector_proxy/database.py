@@ -39,9 +39,10 @@ class Database:
     wait for the pool, which wakes them, and not for the lock of the file, which is polled
     (docs/benchmarks.md).
 
-    ``relaxed``: only what goes through ``write`` waits for the disk. What others commit with
-    ``engine`` reaches it with the next write that does, or is lost with the power: for a process
-    where DBOS writes nothing but claims and ends of turns, which are void when they come again.
+    ``relaxed``: of a file only what goes through ``write`` waits for the disk. What others commit
+    with ``engine`` reaches it with the next write that does, or is lost with the power, and this
+    process with it: for one where DBOS writes nothing but claims and ends of turns, which are
+    void when they come again. A server may end while this process lives, so there all waits.
     """
 
     def __init__(self, settings: Settings, *, pool: int = 1, relaxed: bool = False) -> None:
@@ -81,10 +82,9 @@ class Database:
     def _server_engine(self, settings: Settings, pool: int) -> sa.Engine:
         # The server frees the name of an instance whose machine is gone within two minutes.
         options = (
-            "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=5"
+            "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=5 "
+            "-c synchronous_commit=on"  # whatever the server is set to
         )
-        if self._relaxed:
-            options += " -c synchronous_commit=off"
         return sa.create_engine(
             settings.queueurl.reveal(),
             pool_size=max(pool, 4),
@@ -197,8 +197,6 @@ class Database:
         """A transaction whose commit waits for the disk."""
         if not self.is_file:
             with connection.begin():
-                if self._relaxed:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
                 yield
             return
         file: Any = connection.connection.dbapi_connection
@@ -263,7 +261,8 @@ def _server(url: sa.URL) -> str:
 
 
 class _Cursor(sqlite3.Cursor):
-    """Waits for the lock before the first write of a transaction."""
+    """Waits for the lock before the first write of a transaction. What is tried again has done
+    nothing: with an isolation level SQLite asks for the lock before the first row."""
 
     def execute(self, *arguments: Any) -> _Cursor:
         return self._patiently(super().execute, *arguments)
@@ -279,8 +278,9 @@ class _Cursor(sqlite3.Cursor):
                 deed(*arguments)
                 return self
             except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or file.in_transaction:
+                code = getattr(error, "sqlite_errorcode", 0)
+                busy = code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
+                if not busy or file.in_transaction or file.isolation_level is None:
                     raise
                 give_up = give_up or time.monotonic() + file.patience
                 if time.monotonic() > give_up:
@@ -305,18 +305,23 @@ class _File(sqlite3.Connection):
     def wait_for_disk(self, wait: bool) -> None:
         """Whether a commit returns only when it is safe on the disk."""
         if wait is not self._waits:
-            self.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
+            self._told(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
             self._waits = wait
 
     def lock(self, patience: float) -> None:
         """Begin a transaction with the lock in hand, within ``patience`` seconds."""
         self.patience = patience
         try:
-            self.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise sa.exc.OperationalError("", None, error) from error
+            self._told("BEGIN IMMEDIATE")
         finally:
             self.patience = LOCK_SECONDS
+
+    def _told(self, statement: str) -> None:
+        """Run a statement beside SQLAlchemy, with its exceptions."""
+        try:
+            self.execute(statement)
+        except sqlite3.DatabaseError as error:
+            raise sa.exc.DatabaseError("", None, error) from error
 
 
 def _damaged() -> sqlite3.DatabaseError:

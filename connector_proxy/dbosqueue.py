@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ APPLICATION = "connector-proxy"
 VERSION = "1"
 """Pinned: work that one release accepted is carried out by the next one."""
 WORKFLOW = "attempt"
-POLLING_SECONDS = 0.02
+POLLING_SECONDS = 0.05
 _QUEUE = "deliveries"
 _AT_ONCE = 500
 _WAITING = ("ENQUEUED", "DELAYED")
@@ -194,13 +194,13 @@ class Queue:
         turn: sa.ColumnElement[int],
         *,
         forgotten_since: datetime,
-        in_hand: Collection[str],
     ) -> sa.ColumnElement[bool]:
-        """A condition: that turn of a delivery waits in the queue or is in hand.
+        """A condition: that turn of a delivery waits in the queue, or was taken out of it lately
+        or by another instance.
 
-        One that this instance took out before ``forgotten_since`` must be among ``in_hand`` (ids
-        of deliveries): DBOS takes a turn out and starts it in two steps, and what fails in
-        between is looked at again by nobody but the next start.
+        What this instance took out before ``forgotten_since`` must be in hand: DBOS takes a turn
+        out and starts it in two steps, and what fails in between is looked at again by nobody
+        but the next start.
         """
         place = _places(connection)
         own = delivery_id + "." + sa.cast(turn, sa.Text)
@@ -208,7 +208,6 @@ class Queue:
             place.c.status == "PENDING",
             place.c.executor_id == self._settings.instance,
             place.c.started_at_epoch_ms < int(forgotten_since.timestamp() * 1000),
-            delivery_id.not_in(in_hand),
         )
         return sa.exists().where(
             place.c.workflow_uuid == own,

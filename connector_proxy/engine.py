@@ -173,6 +173,10 @@ class Engine:
 
     # -- time ----------------------------------------------------------------------------
 
+    def _busy_with(self) -> set[str]:
+        with self._counting:
+            return set(self._in_hand)
+
     def _pass_time(self) -> None:
         """Once a minute what is due; once an hour the old is removed."""
         administration = Deliveries(self._settings, self._database, self._queue)
@@ -180,10 +184,8 @@ class Engine:
         minutes = 0
         while not self._stopping.wait(_MINUTE):
             try:
-                with self._counting:
-                    in_hand = set(self._in_hand)
                 with self._database.write() as connection:
-                    going_on = upkeep.pass_time(connection, _now(), in_hand)
+                    going_on = upkeep.pass_time(connection, _now(), self._busy_with)
                 if going_on:
                     _log.info("placed in the queue again: %s", " ".join(going_on[:_NAMED]))
                 if minutes % _PRUNE_EVERY == 0:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -170,7 +171,7 @@ def _file_of_deliveries(settings: Settings) -> Iterator[Check]:
     except sa.exc.SQLAlchemyError as error:
         yield Check(FILE, Condition.FAIL, why(error), advice(error))
     else:
-        yield Check(FILE, Condition.OK, "can be read")
+        yield Check(FILE, Condition.OK, f"can be read (SQLite {sqlite3.sqlite_version})")
     finally:
         database.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -28,11 +28,11 @@ class Upkeep:
         self._pauses = Pauses(self._turns)
 
     def pass_time(
-        self, connection: Connection, now: datetime, in_hand: Collection[str] = ()
+        self, connection: Connection, now: datetime, in_hand: Callable[[], Collection[str]] = set
     ) -> list[str]:
         """Expire what waited too long for a paused stored process, try those that are paused for
         their failures, give a turn to what has none, and plan anew what a clock that was set
-        back had put off. ``in_hand`` are the deliveries that this process is busy with. Returns
+        back had put off. ``in_hand`` tells the deliveries that this process is busy with. Returns
         the ids of the deliveries that go on."""
         self._expire(connection, now)
         return [
@@ -52,22 +52,28 @@ class Upkeep:
             self._turns.expire(connection, row, now)
 
     def _place_lost(
-        self, connection: Connection, now: datetime, in_hand: Collection[str]
+        self, connection: Connection, now: datetime, in_hand: Callable[[], Collection[str]]
     ) -> list[str]:
         """Open deliveries without a place in the queue, or whose turn came out of it and was
         never begun. There should be none; a fault that makes one must not lose it. One that had
-        begun ends as unknown."""
+        begun ends as unknown.
+
+        What is in hand is asked when the rows are locked: a turn that begins after that waits
+        for this transaction, and finds itself void.
+        """
         placed = self._queue.has_place(
             connection,
             deliveries.c.delivery_id,
             deliveries.c.turn,
             forgotten_since=now - _FORGOTTEN,
-            in_hand=in_hand,
         )
         lost = sa.select(deliveries).where(
             deliveries.c.state.in_(OPEN), deliveries.c.paused.is_(False), sa.not_(placed)
         )
-        return self._turns.go_on(connection, connection.execute(lost), now, probing=False)
+        found = connection.execute(lost.with_for_update(of=deliveries)).all()
+        busy = in_hand()
+        forgotten = [row for row in found if row.delivery_id not in busy]
+        return self._turns.go_on(connection, forgotten, now, probing=False)
 
     def _replan(self, connection: Connection, now: datetime) -> list[str]:
         """Waiting deliveries that were written in what is now the future: the clock was set

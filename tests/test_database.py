@@ -65,15 +65,22 @@ def test_where_dbos_writes_besides_only_our_own_commits_wait(relaxed: Database) 
         assert waits(connection) == NORMAL
 
 
-def test_on_postgresql_too(settings: Settings, queueurl: str) -> None:
-    relaxed = Database(replace(settings, queueurl=Secret(queueurl)), relaxed=True)
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_on_postgresql_all_wait_whatever_the_server_is_set_to(
+    settings: Settings, queueurl: str, relaxed: bool
+) -> None:
+    """A server may end while the process lives: what it forgets then would be done twice."""
+    on_server = Database(replace(settings, queueurl=Secret(queueurl)), relaxed=relaxed)
+    name = sa.make_url(queueurl).database
+    with on_server.engine.begin() as connection:
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    on_server.close()
     shown = sa.text("SHOW synchronous_commit")
-    for _ in range(2):
-        with relaxed.engine.begin() as connection:
-            assert connection.execute(shown).scalar() == "off"
-        with relaxed.write() as connection:
-            assert connection.execute(shown).scalar() == "on"
-    relaxed.close()
+    with on_server.engine.begin() as connection:
+        assert connection.execute(shown).scalar() == "on"
+    with on_server.write() as connection:
+        assert connection.execute(shown).scalar() == "on"
+    on_server.close()
 
 
 @pytest.mark.parametrize("way", ["ours", "that of DBOS"])
@@ -113,6 +120,28 @@ def test_a_write_says_who_is_in_its_way_when_its_patience_ends(
     ):
         raise AssertionError("both hold the lock")
     other.close()
+
+
+def test_a_damaged_file_is_told_in_words_when_the_lock_is_taken(settings: Settings) -> None:
+    """That happens beside SQLAlchemy."""
+    damaged = Database(settings)
+    damaged.folder.mkdir(parents=True)
+    damaged.path.write_bytes(b"no database " * 1000)
+    with pytest.raises(QueueUnavailable, match="the file is damaged"), damaged.write():
+        raise AssertionError("a transaction has begun")
+    damaged.close()
+
+
+def test_several_rows_are_never_written_twice(database: Database, settings: Settings) -> None:
+    """Without an isolation level each row is a transaction, and a second try would repeat some."""
+    with database.engine.connect() as connection:
+        file = connection.connection.dbapi_connection
+        file.isolation_level = None
+        other = Database(settings)
+        with other.write(), pytest.raises(sa.exc.OperationalError, match="locked"):
+            connection.execute(sa.insert(stored_processes), [row("a"), row("b")])
+        other.close()
+        file.isolation_level = "IMMEDIATE"
 
 
 def test_what_comes_together_shares_a_commit(database: Database) -> None:
