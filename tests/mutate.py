@@ -35,7 +35,6 @@ TESTS = (
     "tests/test_sas_append.py",
     "tests/test_sas_download.py",
     "tests/test_sas_smoke.py",
-    "tests/test_sas_equal.py",
 )
 NEEDED = (
     "connector_proxy",
