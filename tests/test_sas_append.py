@@ -138,6 +138,11 @@ def test_the_same_event_again_is_not_appended_again(site: Site) -> None:
     assert site.table("One_Customer")["greeting"] == ["hello"]
 
 
+def test_the_answer_names_the_occurrence_where_there_is_one(site: Site) -> None:
+    assert appended(site, event("g-1")).occurrence == ""
+    assert appended(site, event("g-2", occurrenceId="o-9 <x>")).occurrence == "o-9x"
+
+
 def test_events_without_an_id_are_all_kept(site: Site) -> None:
     payload = event()
     del payload["guid"]
