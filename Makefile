@@ -6,11 +6,12 @@ ROWS ?= 1000
 SAS ?= embedded
 KILLS ?= 200
 FAULTS ?= 150
+MB ?= 200
 ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test run lint lint-sas types bench soak mutate clean
+.PHONY: install demo test run lint lint-sas types bench soak mutate download clean
 
 install: $(VENV)/installed
 
@@ -52,6 +53,9 @@ types: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+download: $(VENV)/installed-test
+	DOWNLOAD_MB=$(MB) $(BIN)/python -m pytest tests/test_download_killed.py
 
 mutate: $(VENV)/installed-test
 	$(BIN)/python -m tests.mutate --faults $(FAULTS)

@@ -6,7 +6,6 @@ download from the loopback file server and keep its datasets and its log apart.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
@@ -21,13 +20,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from connector_proxy.conffiles import ENVIRONMENT_PREFIX
+from connector_proxy.dataset.place import MANIFEST, read_manifest
+from connector_proxy.dataset.shelf import first_rows
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import read_webhook
@@ -101,9 +101,12 @@ def _show(url: str, files: _FileServer, folder: Path, rows: int, say: Say) -> No
     if result.get("rows") != rows:
         raise DemoFailed(f"{result.get('rows')} rows arrived instead of {rows}")
     dataset = folder / str(result["dataSet"])
+    manifest = read_manifest(dataset.with_suffix(MANIFEST))
     say(f"the first rows of the dataset, read back from disk ({dataset.stat().st_size:,} bytes):")
-    for line in _first_lines(dataset):
-        say("  " + line)
+    for row in first_rows(folder, manifest, _SHOWN_ROWS):
+        say("  " + " | ".join(row))
+    kinds = ", ".join(f"{one['name']} {one['type']}" for one in manifest["columns"])
+    say(f"its columns: {kinds}")
     say(f"the dataset lies at {dataset}")
 
 
@@ -157,12 +160,6 @@ def _watch(files: _FileServer, ended: threading.Event, say: Say) -> None:
     while not ended.wait(0.5):
         say(f"  working: {files.progress()}, {time.monotonic() - started:.1f} s")
     say(f"  answered after {time.monotonic() - started:.2f} s: {files.progress()}")
-
-
-def _first_lines(dataset: Path) -> Iterator[str]:
-    with dataset.open(encoding="utf-8", newline="") as file:
-        for row in islice(csv.reader(file), _SHOWN_ROWS + 1):
-            yield " | ".join(row)
 
 
 @contextmanager

@@ -244,10 +244,10 @@ def secrets_of(settings: Settings) -> list[str]:
             shapes[base64.b64encode(pair.encode()).decode()] = None
             for shape in _shapes(password):
                 shapes |= {shape: None, " ".join(shape.split()): None}
-    if settings.queueurl:
-        shapes[settings.queueurl.reveal()] = None
-        password = unquote(urlsplit(settings.queueurl.reveal()).password or "")
-        shapes |= dict.fromkeys(_shapes(password) if password else ())
+        for url in filter(None, (own.queueurl, own.datasettable)):
+            shapes[url.reveal()] = None
+            password = unquote(urlsplit(url.reveal()).password or "")
+            shapes |= dict.fromkeys(_shapes(password) if password else ())
     return sorted(shapes, key=len, reverse=True)
 
 

@@ -52,7 +52,16 @@ class Settings:
     defaultstp: str
     allowedstps: tuple[str, ...]
     downloadhosts: tuple[HostPattern, ...]
+    allowprivate: bool
+    gettries: int
+    getpause: float
+    diskreservemb: int
     outputfolder: Path
+    datasetformat: tuple[str, ...]
+    datasettable: Secret
+    csvbom: bool
+    onbadrow: str
+    onexisting: str
     maxrequestbytes: int
     threads: int
     datafolder: Path
@@ -122,8 +131,25 @@ KEYS = (
     Key("downloadhosts", SERVICE_INI, values.hosts, "*.amazonaws.com", True,
         "Hosts to download from, separated by commas; plain http only where a pattern says "
         "http://."),
+    Key("allowprivate", SERVICE_INI, values.flag, "False", True,
+        "Download from private addresses too, for hosts that downloadhosts names without *."),
+    Key("gettries", SERVICE_INI, values.whole(1, 100), "5", True,
+        "Tries of a download in a row that may bring nothing before its attempt has failed."),
+    Key("getpause", SERVICE_INI, values.number(0, 30), "1", True,
+        "Seconds before the second of these tries; before each further one twice as long."),
+    Key("diskreservemb", SERVICE_INI, values.whole(0, 100_000_000), "200", True,
+        "Megabytes of the disk that a download leaves free."),
     Key("outputfolder", SERVICE_INI, values.folder, ".\\output\\", True,
         "Folder of the datasets that the embedded stored process writes."),
+    Key("datasetformat", SERVICE_INI, values.words("parquet", "csv", "duckdb", "xpt"),
+        "parquet", True,
+        "What datasets are written as, one or several: parquet, csv, duckdb, xpt."),
+    Key("csvbom", SERVICE_INI, values.flag, "False", True,
+        "Begin CSV files with a byte order mark, by which Excel knows UTF-8."),
+    Key("onbadrow", SERVICE_INI, values.word("refuse", "reject"), "refuse", True,
+        "When a row does not fit: refuse the data file, or reject the row into a file of its own."),
+    Key("onexisting", SERVICE_INI, values.word("replace", "version"), "replace", True,
+        "When the dataset is there already: replace it, or write the next version beside it."),
     Key("maxrequestbytes", SERVICE_INI, values.whole(1024, 1 << 30), "1048576", False,
         "Largest request body in bytes."),
     Key("threads", SERVICE_INI, values.whole(1, 1000), "64", False,
@@ -159,6 +185,9 @@ KEYS = (
     Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
         "Database that instances share, postgresql+psycopg://user:password@host:5432/database; "
         "empty: a file."),
+    Key("datasettable", CREDENTIALS_INI, values.database_url, "", True,
+        "Database that takes datasets as rows of tables instead of files, "
+        "postgresql://user:password@host:5432/database; empty: files."),
     Key("stpusername", CREDENTIALS_INI, values.secret, "", True,
         "User for the stored processes; empty: none is sent."),
     Key("stppassword", CREDENTIALS_INI, values.secret, "", True,

@@ -293,6 +293,18 @@ def word(*words: str) -> Callable[[str, Path], str]:
     return parse
 
 
+def words(*known: str) -> Callable[[str, Path], tuple[str, ...]]:
+    """A parser for one or several of ``known``, separated by commas or blanks."""
+
+    def parse(text: str, home: Path) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(text.lower().replace(",", " ").split()))
+        if not found or not set(found) <= set(known):
+            raise ValueError(f"write one or several of {', '.join(known)}")
+        return found
+
+    return parse
+
+
 def instance(text: str, home: Path) -> str:
     """The name of this instance; empty: that of the machine."""
     name = text or platform.node() or "localhost"
@@ -316,3 +328,9 @@ def queue_url(text: str, home: Path) -> QueueUrl:
     if text and not good:
         raise ValueError(f"write {example}, or nothing for a file; %-escape odd characters")
     return QueueUrl(text and "postgresql+psycopg://" + text.split("://", 1)[1])
+
+
+def database_url(text: str, home: Path) -> QueueUrl:
+    """The address of a PostgreSQL database as its own programs take it; empty: none."""
+    address = queue_url(text, home).reveal()
+    return QueueUrl(address and "postgresql://" + address.split("://", 1)[1])

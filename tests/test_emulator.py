@@ -211,7 +211,7 @@ def test_the_command_runs_the_embedded_stored_process(
     response = requests.post(url, data=request(), timeout=5)
     assert response.status_code == 200
     assert etree.fromstring(response.content).findtext(".//rows") == "1"
-    assert len(list((conf.parent / "output").glob("*.csv"))) == 1
+    assert len(list((conf.parent / "output").glob("*.parquet"))) == 1
 
 
 def test_the_command_refuses_a_syscc_that_is_no_number(conf: Path) -> None:

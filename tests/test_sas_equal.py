@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -112,6 +113,7 @@ def through_the_embedded(
         for name, url in payload["presignedUrls"].items()
     }
     document = encode({**payload, "presignedUrls": urls}, "x").document
+    own = replace(own, datasetformat=("csv",))  # which keeps the text of each value as it came
     result = {str(one.tag): one.text or "" for one in etree.fromstring(embedded.run(document, own))}
     with (own.outputfolder / result["dataSet"]).open(encoding="utf-8", newline="") as file:
         header, *rows = csv_module.reader(file)

@@ -6,6 +6,7 @@ It takes the same bytes that SAS gets as ``instream`` and answers with the same 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import tempfile
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from lxml import etree
 
 from connector_proxy import dataset
-from connector_proxy.dataset import Column
+from connector_proxy.dataset import Column, Made, Origin, Wanted
 from connector_proxy.download import Downloader
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.records import Outcome, Stream
@@ -43,15 +44,14 @@ def run(document: bytes, settings: Settings) -> bytes:
     ``Unavailable`` for a download or a disk that may work later; then nothing was written.
     """
     row = _row(document)
+    origin = _origin(row, document)
     try:
         settings.outputfolder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=".part-", dir=settings.outputfolder, ignore_cleanup_errors=True
         ) as part:
-            whole = Path(part) / "dataset"
-            facts = _collect(row, Path(part), whole, settings)
-            name = _dataset_name(row, document)
-            whole.replace(settings.outputfolder / name)
+            got = _got(row, Path(part), settings)
+            made = _made(got, origin, Path(part), settings)
     except OSError as error:
         raise Unavailable(
             f"The dataset cannot be written: {error.strerror or type(error).__name__}.",
@@ -60,7 +60,13 @@ def run(document: bytes, settings: Settings) -> bytes:
             "written by the service account.",
         ) from None
     return result_document(
-        "ok", row, data_set=name, rows=facts.rows, columns=facts.columns, sha256=facts.sha256
+        "ok",
+        row,
+        data_set=made.main,
+        rows=made.rows,
+        columns=made.columns,
+        rejected_rows=made.rejected,
+        sha256=got.sha256,
     )
 
 
@@ -83,36 +89,32 @@ def _bad_stream(what: str) -> Refused:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What a dataset came to; ``sha256`` is that of its data file, empty for an event."""
+class _Got:
+    """A data file and its columns; ``sha256`` is that of the file as it was downloaded, empty for
+    an event."""
 
-    rows: int
-    columns: int
+    columns: tuple[Column, ...]
+    data: Path
     sha256: str = ""
 
 
-def _collect(row: dict[str, str], part: Path, whole: Path, settings: Settings) -> _Facts:
-    """Write the dataset of ``row`` to ``whole``."""
+def _got(row: dict[str, str], part: Path, settings: Settings) -> _Got:
+    """The two files of a bulk stream, or the row of a triggered one as such a file."""
     if not {"dataFile", "metadataFile"} <= row.keys():
-        rows = dataset.write(whole, map(Column, row), [list(row.values())])
-        return _Facts(rows, len(row))
-    with Downloader(
-        settings.downloadhosts,
-        connect_timeout=settings.connecttimeout,
-        read_timeout=settings.readtimeout,
-        proxy=settings.outboundproxy,
-        ca_bundle=settings.cabundle,
-    ) as downloader:
-        columns = _metadata(row, part / "metadata", downloader)
-        downloader.fetch(row.get("dataFile", ""), part / "data", "data file")
-    rows = dataset.write(whole, columns, dataset.read_rows(part / "data", len(columns)))
-    return _Facts(rows, len(columns), _sha256(part / "data"))
+        with (part / "data").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(row.values())
+        return _Got(tuple(map(Column, row)), part / "data")
+    downloader = Downloader.of(settings)
+    columns = _metadata(row, part / "metadata", downloader)
+    fetched = downloader.fetch(row.get("dataFile", ""), part / "data", "data file")
+    return _Got(columns, part / "data", fetched.sha256)
 
 
-def _sha256(path: Path) -> str:
-    """The digest of a file in lower-case hex, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _made(got: _Got, origin: Origin, part: Path, settings: Settings) -> Made:
+    place = part / "dataset"
+    place.mkdir()
+    wanted = Wanted.of(settings)
+    return dataset.make(got.columns, got.data, settings.outputfolder, place, origin, wanted)
 
 
 def _metadata(row: dict[str, str], target: Path, downloader: Downloader) -> tuple[Column, ...]:
@@ -122,11 +124,14 @@ def _metadata(row: dict[str, str], target: Path, downloader: Downloader) -> tupl
     return dataset.read_metadata(target.read_bytes())
 
 
-def _dataset_name(row: dict[str, str], document: bytes) -> str:
+def _origin(row: dict[str, str], document: bytes) -> Origin:
     """Named from the task and its occurrence, or the event and its id; the same run again gives
-    the same name. Without an id the stream itself tells runs apart."""
-    identity = row.get("occurrenceId") or row.get("guid") or hashlib.sha256(document).hexdigest()
-    return dataset.file_name(row.get("taskName") or row.get("eventName") or "", identity)
+    the same dataset. Without an id the stream itself tells runs apart."""
+    return Origin(
+        row.get("taskName") or row.get("eventName") or "",
+        row.get("occurrenceId") or row.get("guid") or hashlib.sha256(document).hexdigest(),
+        row.get("responseTrackingCode", ""),
+    )
 
 
 def result_document(

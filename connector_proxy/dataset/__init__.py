@@ -1,0 +1,7 @@
+"""Data file and metadata file in, a dataset out: whole, or not at all (docs/datasets.md)."""
+
+from connector_proxy.dataset.columns import MAX_METADATA, Column, Kind, read_metadata
+from connector_proxy.dataset.make import Made, make
+from connector_proxy.dataset.outputs import Origin, Wanted
+
+__all__ = ["MAX_METADATA", "Column", "Kind", "Made", "Origin", "Wanted", "make", "read_metadata"]

@@ -1,0 +1,66 @@
+"""Datasets as rows of a database table: one table a task, one occurrence of it beside the other.
+
+``cp_occurrence`` and ``cp_version`` tell whose rows they are. A table is never narrowed: new
+columns are added, and a column of texts takes any value as the text that came.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from connector_proxy.dataset.columns import Column, Kind, unique_names
+from connector_proxy.errors import Refused
+
+OCCURRENCE, VERSION = "cp_occurrence", "cp_version"
+_LONGEST = 63
+"""Bytes of a name in PostgreSQL."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done with a table: the ``names`` that our columns have in it, the ``kinds``
+    that they are written as, the columns that it does not have yet."""
+
+    names: list[str]
+    kinds: list[Kind]
+    missing: list[tuple[str, Kind]]
+
+
+def table_name(task: str) -> str:
+    """The table of a task: lower-case letters, digits and ``_``."""
+    plain = re.sub(r"\W+", "_", unicodedata.normalize("NFC", task).lower()).strip("_")
+    (name,) = unique_names([plain or "dataset"], _LONGEST)
+    return name
+
+
+def plan(
+    existing: Mapping[str, tuple[str, Kind | None]],
+    columns: Sequence[Column],
+    kinds: Sequence[Kind],
+) -> Plan:
+    """How the columns go into a table that has ``existing`` ones: by their names in lower case the
+    names, and what they are (None: nothing that a dataset has). Raises ``Refused``."""
+    if existing and not {OCCURRENCE, VERSION} <= existing.keys():
+        raise _differs("there is a table of this name that is none of connector-proxy")
+    names = unique_names([OCCURRENCE, VERSION, *(one.name for one in columns)], _LONGEST)[2:]
+    made = Plan([], [], [])
+    for name, kind in zip(names, kinds, strict=True):
+        there, is_a = existing.get(name.lower(), (name, kind))
+        if name.lower() not in existing:
+            made.missing.append((name, kind))
+        elif is_a not in (kind, Kind.CHARACTER):
+            raise _differs(f"its column '{name}' is {is_a or 'something else'}, now it is {kind}")
+        made.names.append(there)
+        made.kinds.append(kind if is_a is kind else Kind.CHARACTER)
+    return made
+
+
+def _differs(why: str) -> Refused:
+    return Refused(
+        f"The rows do not go into the table of this task: {why}.",
+        code="table_differs",
+        advice="Nothing was written. Rename the table, or change the column, and send it again.",
+    )

@@ -1,0 +1,205 @@
+"""A data file made fit for DuckDB's CSV reader, and its rows counted.
+
+DuckDB reads fast, but otherwise than the strict reader: it passes over empty lines, takes a comma
+too many, loses the row of a file of one line that ends in CR LF, and fails or errs where a quote
+meets the border between two of its threads (docs/decisions/004-datasets.md). So each file goes
+through one quick look at quotes, commas and line ends. A plain file without quotes is used as it
+lies there. Any other one that is sound is copied into pieces that begin and end with whole rows,
+with LF as line end; DuckDB reads each of them with one thread. What is not sound, or was only
+looked at too quickly, is left to the strict reader (``cleaned``).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from connector_proxy.dataset import strict
+
+CHUNK = 4 << 20
+PIECE = 32 << 20
+LONG_ROW = 1_000_000
+"""Bytes of a row that are taken without the strict reader, which counts them."""
+
+BOM = b"\xef\xbb\xbf"
+_ODD_QUOTE = re.compile(rb'"(?<![,\n"]")|"(?![,\n"]|\Z)')
+"""A quote that neither begins nor ends a value. The quote stands first for the speed of search."""
+
+Tell = Callable[[int], None]
+"""Is told how many bytes have been read so far."""
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """Sound CSV: ``paths`` in their order hold ``rows`` rows, LF behind each but perhaps the last.
+    ``whole`` says that several threads may read one file; ``long`` that there are rows beyond
+    ``LONG_ROW``."""
+
+    paths: tuple[Path, ...]
+    rows: int
+    whole: bool = False
+    long: bool = False
+
+
+class _Unsound(Exception):
+    """The quick look does not vouch for this file."""
+
+
+def tidied(path: Path, width: int, folder: Path, tell: Tell) -> Tidy | None:
+    """``path`` as it is, or sound pieces of it in ``folder``; None where the quick look finds
+    something that is for the strict reader."""
+    try:
+        look = _Look(width)
+        with path.open("rb") as file:
+            plain = _all_plain(look, file, tell)
+        if plain:
+            return Tidy((path,), look.rows, whole=True)
+        look, pieces = _Look(width), _Pieces(folder)
+        with path.open("rb") as file, pieces:
+            for chunk in _chunks(file, tell):
+                pieces.add(look.at(chunk), whole_rows=not look.inside)
+        look.end()
+    except _Unsound:
+        return None
+    return Tidy(pieces.paths, look.rows)
+
+
+def _all_plain(look: _Look, file: BufferedReader, tell: Tell) -> bool:
+    """Whether there is neither a quote nor a CR nor a byte order mark."""
+    if file.peek(3).startswith(BOM):
+        return False
+    for chunk in _chunks(file, tell):
+        if b'"' in chunk or b"\r" in chunk:
+            return False
+        look.at(chunk)
+    look.end()
+    return True
+
+
+def _chunks(file: BinaryIO, tell: Tell) -> Iterator[bytes]:
+    """The file without its byte order mark, in chunks that end behind a LF."""
+    rest, read = b"", 0
+    while block := file.read(CHUNK):
+        if not read and block.startswith(BOM):
+            block = block[len(BOM) :]
+        read += len(block)
+        tell(read)
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            raise _Unsound
+        yield rest + block[:cut]
+        rest = block[cut:]
+    if rest:
+        yield rest
+
+
+class _Look:
+    """Looks at chunk after chunk; ``inside`` tells whether a quote is open behind the last."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._commas = 0
+        self._ended = True
+        self.rows = 0
+        self.inside = False
+
+    def at(self, chunk: bytes) -> bytes:
+        """The chunk with LF instead of CR LF between rows; raises ``_Unsound``."""
+        try:
+            chunk.isascii() or chunk.decode()
+        except UnicodeDecodeError:
+            raise _Unsound from None
+        begun = self.inside
+        parts = ((b'"' if begun else b"") + chunk).split(b'"')
+        if b"\r" in chunk:
+            parts[::2] = [part.replace(b"\r\n", b"\n") for part in parts[::2]]
+        self.inside = len(parts) % 2 == 0
+        outside = b'"'.join(parts[::2]) + (b'"' if self.inside else b"")
+        _check(b"\n" + outside)
+        self._commas += outside.count(b",")
+        self.rows += outside.count(b"\n")
+        self._ended = outside.endswith(b"\n")
+        return b'"'.join(parts)[1 if begun else 0 :]
+
+    def end(self) -> None:
+        """All was looked at; raises ``_Unsound``."""
+        self.rows += not self._ended
+        if self.inside or self._commas != self.rows * (self._width - 1):
+            raise _Unsound
+
+
+def _check(outside: bytes) -> None:
+    """Raise ``_Unsound`` for an empty line, a CR alone, a quote out of place. ``outside`` is what
+    stands outside of quotes, behind a line end, with one quote for each quoted text."""
+    if b"\n\n" in outside or b"\r" in outside or _ODD_QUOTE.search(outside):
+        raise _Unsound
+
+
+class _Pieces:
+    """Writes files of whole rows, each of about ``PIECE`` bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: BinaryIO | None = None
+        self.paths: tuple[Path, ...] = ()
+        self._next()
+
+    def add(self, text: bytes, whole_rows: bool) -> None:
+        """Write ``text``; ``whole_rows`` says that a row ends with it."""
+        assert self._file
+        if text.startswith(BOM) and not self._file.tell():
+            self._file.write(BOM)  # readers drop the first one
+        self._file.write(text)
+        if whole_rows and self._file.tell() > PIECE:
+            self._next()
+
+    def _next(self) -> None:
+        self.close()
+        path = self._folder / f"piece-{len(self.paths):06}.csv"
+        self.paths += (path,)
+        self._file = path.open("wb")
+
+    def close(self) -> None:
+        """End the last piece."""
+        if self._file:
+            self._file.close()
+
+    def __enter__(self) -> _Pieces:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def cleaned(rows: Iterable[strict.Row], folder: Path) -> Tidy:
+    """Good rows of the strict reader as sound pieces in ``folder``."""
+    count, long = 0, False
+    with _Pieces(folder) as pieces:
+        for text in _as_csv(rows):
+            pieces.add(text, whole_rows=True)
+            count += 1
+            long = long or len(text) > LONG_ROW
+    return Tidy(pieces.paths, count, long=long)
+
+
+def _as_csv(rows: Iterable[strict.Row]) -> Iterator[bytes]:
+    line = _Line()
+    writer = csv.writer(line)  # CR LF: it quotes what is in its line end, and CR must be quoted
+    for row in rows:
+        writer.writerow(row.values)
+        yield line.text[:-2].encode() + b"\n"
+
+
+class _Line:
+    """Keeps what was written last."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        """Take one row."""
+        self.text = text

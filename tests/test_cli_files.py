@@ -1,0 +1,184 @@
+"""The commands that make, list and show datasets."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+from connector_proxy.cli import cli
+from connector_proxy.cli.files import Progress
+from connector_proxy.dataset import shelf
+from tests.conftest import PAYLOADS
+
+METADATA = PAYLOADS / "metadata_array.json"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
+
+
+@pytest.fixture
+def output(conf: Path) -> Path:
+    """Where the configuration puts datasets; the hard file is there already."""
+    result = run("convert", "--conf", conf, PAYLOADS / "data_hard.csv", METADATA)
+    assert result.exit_code == 0, result.output
+    return conf.parent / "output"
+
+
+def test_convert_writes_what_the_configuration_says_and_tells_it(conf: Path, output: Path) -> None:
+    assert pyarrow.parquet.read_metadata(output / "data_hard.parquet").num_rows == 3
+    again = run("convert", "--conf", conf, PAYLOADS / "data_hard.csv", METADATA)
+    assert "3 rows of 8 columns, 0 rows rejected" in again.output
+    assert f"parquet: {output / 'data_hard.parquet'}" in again.output
+
+
+def test_convert_writes_several_forms_under_another_name_elsewhere(
+    conf: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "else where"
+    forms = [word for form in ("csv", "xpt", "duckdb") for word in ("--format", form)]
+    result = run(
+        "convert", "--conf", conf, *forms, "--bom", "--to", place, "--name", "Spring", PAYLOADS / "data_hard.csv", METADATA
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in place.glob("[!.]*")} == {
+        "Spring.csv",
+        "Spring.xpt",
+        "Spring.json",
+        "datasets.duckdb",
+    }
+    assert (place / "Spring.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert "duckdb: table spring in" in result.output
+
+
+def test_convert_says_why_a_file_is_refused_and_rejects_rows_when_told(conf: Path) -> None:
+    refused = run("convert", "--conf", conf, PAYLOADS / "data_bad_rows.csv", METADATA)
+    assert refused.exit_code == 1
+    assert "error: Line 2 of the data file has 4 values" in refused.output
+    result = run(
+        "convert",
+        "--conf",
+        conf,
+        "--on-bad-row",
+        "reject",
+        PAYLOADS / "data_bad_rows.csv",
+        METADATA,
+    )
+    assert "2 rows of 8 columns, 4 rows rejected" in result.output
+
+
+def test_convert_tells_when_a_column_is_not_what_its_metadata_says(
+    conf: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "d.csv").write_text("1234567890123456\n")
+    (tmp_path / "m").write_text('[{"columnName": "id", "dataType": "numeric"}]')
+    result = run("convert", "--conf", conf, tmp_path / "d.csv", tmp_path / "m")
+    assert "column id is character: a number has more than 15 digits" in result.output
+
+
+def test_convert_does_not_write_over_the_files_it_reads(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("1\n")
+    (tmp_path / "m.json").write_text('[{"columnName": "id"}]')
+    for name in ("d", "m"):
+        result = run(
+            "convert",
+            "--conf",
+            conf,
+            tmp_path / "d.csv",
+            tmp_path / "m.json",
+            "--to",
+            tmp_path,
+            "--name",
+            name,
+            "--format",
+            "csv",
+        )
+        assert result.exit_code == 1
+        assert "could be overwritten" in result.output
+    assert (tmp_path / "d.csv").read_text() == "1\n"
+
+
+def test_convert_into_a_table_needs_a_database(conf: Path) -> None:
+    result = run(
+        "convert", "--conf", conf, "--format", "table", PAYLOADS / "data_hard.csv", METADATA
+    )
+    assert result.exit_code == 1
+    assert "Set datasettable." in result.output
+
+
+def test_convert_into_a_place_that_is_a_file_says_so(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run(
+        "convert",
+        "--conf",
+        conf,
+        "--to",
+        tmp_path / "file" / "x",
+        PAYLOADS / "data_hard.csv",
+        METADATA,
+    )
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output and "cannot be written" in result.output
+
+
+def test_datasets_are_listed_shown_and_their_first_rows_printed(conf: Path, output: Path) -> None:
+    assert "3 rows  data_hard  (parquet)" in run("datasets", "list", "--conf", conf).output
+    shown = run("datasets", "show", "--conf", conf, "data_h").output
+    assert "rows: 3" in shown and "  date       birth_dt" in shown
+    head = run("datasets", "head", "--conf", conf, "--rows", "1", "data_hard").output.splitlines()
+    assert len(head) == 2
+    assert head[1].startswith(
+        '2d43e717-1209-313a-b5e0-5d4c63ffffbb | 007 | Doe, "Jane" | 12.5 | 1990-02-28'
+    )
+    as_json = json.loads(run("datasets", "list", "--conf", conf, "--json").output)
+    assert as_json[0] == json.loads(
+        run("datasets", "show", "--conf", conf, "--json", "data_hard").output
+    )
+
+
+def test_a_name_that_fits_none_or_two_is_told(conf: Path, output: Path) -> None:
+    run("convert", "--conf", conf, PAYLOADS / "data_hard.csv", METADATA, "--name", "data_soft")
+    assert "There is no dataset with" in run("datasets", "show", "--conf", conf, "x").output
+    assert "There is 2 datasets with" in run("datasets", "show", "--conf", conf, "data").output
+
+
+def test_other_json_files_are_no_datasets(conf: Path, output: Path) -> None:
+    (output / "other.json").write_text('{"a": 1}')
+    (output / "broken.json").write_text("{")
+    assert len(json.loads(run("datasets", "list", "--conf", conf, "--json").output)) == 1
+
+
+def test_datasets_are_removed_by_age_with_all_their_files(output: Path) -> None:
+    (output / "mine.csv").write_text("not a dataset")
+    now = datetime.now(UTC)
+    assert shelf.remove_older(output, now - timedelta(days=1)) == 0
+    assert shelf.remove_older(output, now + timedelta(days=1)) == 1
+    assert [path.name for path in output.iterdir()] == ["mine.csv"]
+
+
+def test_a_manifest_that_names_files_elsewhere_removes_nothing_there(
+    output: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "precious").write_text("x")
+    manifest = {
+        "dataset": "bad",
+        "finishedAt": "2020-01-01T00:00:00+00:00",
+        "files": [{"name": "../../precious"}, {"name": str(tmp_path / "precious")}],
+    }
+    (output / "bad.json").write_text(json.dumps(manifest))
+    assert shelf.remove_older(output, datetime.now(UTC) - timedelta(days=1)) == 1
+    assert (tmp_path / "precious").exists()
+
+
+def test_progress_has_a_bar_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(100_000_000)
+    line = progress._line(0.25, 2.0)
+    assert line == "         [#####               ]  25%  12 MB/s  6 s left"
+    progress.tell("checking", 0.5)
+    progress.end()
+    assert capsys.readouterr().err == "", "nothing where there is no terminal"
