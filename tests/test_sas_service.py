@@ -64,6 +64,12 @@ EXPECTED = {
 }
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Datasets as text, to be read here."""
+    return replace(settings, datasetformat=("csv",))
+
+
 def bulk(store: FileStore, **more: Any) -> dict[str, Any]:
     return {**another(payload()), "presignedUrls": store.urls(META, ROWS), **more}
 
