@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from connector_proxy.dataset import Column, Kind, fitting, read_metadata
+from connector_proxy.dataset import Column, Kind, duck, fitting, read_metadata
 from connector_proxy.dataset.fitting import Limits
 from connector_proxy.dataset.outputs import Wanted
 from connector_proxy.errors import Refused, Unavailable
@@ -532,3 +532,24 @@ def test_limits_of_several_forms_count_together() -> None:
     limits = Wanted(("parquet", "xpt", "table")).limits
     assert limits == Limits(nul=False, longest=32767, first_year=1582, greatest=limits.greatest)
     assert fitting.misfit("1581-01-01", Kind.DATE, limits)
+
+
+@pytest.mark.parametrize(("roomy", "fits"), [("1500MB", True), ("30MB", False)])
+def test_where_memory_is_short_it_goes_on_slowly_or_refuses(
+    roomy: str, fits: bool, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duck, "MEMORY", "30MB")
+    monkeypatch.setattr(duck, "ROOMY_MEMORY", roomy)
+    rows = [
+        [str(number), *(f"{place} of {number}" for place in range(399))] for number in range(3000)
+    ]
+    data, head = as_csv(rows), columns("numeric", *["character"] * 399)
+    if fits:
+        one = maker.make(data, head, "parquet")
+        found = maker.rows(one, "parquet")
+        assert [row[399] for row in found] == [f"398 of {number}" for number in range(3000)]
+        return
+    with pytest.raises(Refused) as caught:
+        maker.make(data, head, "parquet")
+    assert caught.value.code == "memory_low"
+    assert maker.left() == []

@@ -19,7 +19,7 @@ from connector_proxy.dataset.columns import Column, Kind, note_of_type
 from connector_proxy.dataset.fitting import Limits
 from connector_proxy.dataset.strict import MAX_ROW
 from connector_proxy.dataset.tidy import LONG_ROW, Tidy
-from connector_proxy.errors import Unavailable
+from connector_proxy.errors import Refused
 
 MEMORY = "400MB"
 ROOMY_MEMORY = "1500MB"
@@ -71,9 +71,9 @@ class Duck:
 
     def work_slowly(self) -> None:
         """From now on with one thread, which needs less memory, and with more of it. Raises
-        ``Unavailable`` where that was said before."""
+        ``Refused`` where that was said before."""
         if self._slow:
-            raise Unavailable(
+            raise Refused(
                 f"The dataset does not go into the memory that it may take ({ROOMY_MEMORY}).",
                 code="memory_low",
                 advice="Nothing was written. Write this dataset as csv (datasetformat).",

@@ -76,7 +76,7 @@ def _all_plain(look: _Look, file: BufferedReader, tell: Tell) -> bool:
     for chunk in _chunks(file, tell):
         if b'"' in chunk or b"\r" in chunk:
             return False
-        look.at(chunk)
+        look.at_plain(chunk)
     look.end()
     return True
 
@@ -108,12 +108,21 @@ class _Look:
         self.rows = 0
         self.inside = False
 
+    def at_plain(self, chunk: bytes) -> None:
+        """Look at a chunk without quotes and CR; raises ``_Unsound``."""
+        _see_that_it_is_text(chunk)
+        if b"\n\n" in chunk or chunk.startswith(b"\n"):
+            raise _Unsound
+        self._count(chunk)
+
+    def _count(self, outside: bytes) -> None:
+        self._commas += outside.count(b",")
+        self.rows += outside.count(b"\n")
+        self._ended = outside.endswith(b"\n")
+
     def at(self, chunk: bytes) -> bytes:
         """The chunk with LF instead of CR LF between rows; raises ``_Unsound``."""
-        try:
-            chunk.isascii() or chunk.decode()
-        except UnicodeDecodeError:
-            raise _Unsound from None
+        _see_that_it_is_text(chunk)
         begun = self.inside
         parts = ((b'"' if begun else b"") + chunk).split(b'"')
         if b"\r" in chunk:
@@ -121,9 +130,7 @@ class _Look:
         self.inside = len(parts) % 2 == 0
         outside = b'"'.join(parts[::2]) + (b'"' if self.inside else b"")
         _check(b"\n" + outside)
-        self._commas += outside.count(b",")
-        self.rows += outside.count(b"\n")
-        self._ended = outside.endswith(b"\n")
+        self._count(outside)
         return b'"'.join(parts)[1 if begun else 0 :]
 
     def end(self) -> None:
@@ -131,6 +138,13 @@ class _Look:
         self.rows += not self._ended
         if self.inside or self._commas != self.rows * (self._width - 1):
             raise _Unsound
+
+
+def _see_that_it_is_text(chunk: bytes) -> None:
+    try:
+        chunk.isascii() or chunk.decode()
+    except UnicodeDecodeError:
+        raise _Unsound from None
 
 
 def _check(outside: bytes) -> None:
