@@ -13,8 +13,9 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from connector_proxy.database import LOCK_SECONDS, Database
+from connector_proxy.database import Database
 from connector_proxy.errors import Collision, QueueUnavailable
+from connector_proxy.patientfile import LOCK_SECONDS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

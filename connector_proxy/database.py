@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,11 @@ from sqlalchemy.pool import QueuePool
 
 from connector_proxy import tables
 from connector_proxy.errors import Collision, ConfigurationError, QueueUnavailable
+from connector_proxy.patientfile import LOCK_SECONDS, PatientFile
 from connector_proxy.settings import Settings
 
 FILE = "deliveries.sqlite"
-LOCK_SECONDS = 10.0
-"""How long a write waits for another process that holds the file."""
-_RETRY_SECONDS = 0.0001
+_PAUSE_SECONDS = 0.001
 _PAGES_AT_ONCE = 2000
 _EXAMINED_BYTES = 1 << 30
 
@@ -61,7 +60,7 @@ class Database:
     def _file_engine(self, pool: int) -> sa.Engine:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
-            connect_args={"check_same_thread": False, "timeout": 0, "factory": _File},
+            connect_args={"check_same_thread": False, "timeout": 0, "factory": PatientFile},
             poolclass=QueuePool,
             pool_size=pool,
             max_overflow=0,
@@ -72,7 +71,7 @@ class Database:
         sa.event.listen(engine, "connect", self._prepare)
         return engine
 
-    def _prepare(self, file: _File, record: object) -> None:
+    def _prepare(self, file: PatientFile, record: object) -> None:
         """Readers beside one writer, the lock taken with the first write."""
         file.isolation_level = "IMMEDIATE"
         file.wait_for_disk(not self._relaxed)
@@ -232,7 +231,7 @@ class Database:
             with suppress(sqlite3.OperationalError):
                 # In portions, each with a connection of its own: others work in between.
                 while self._give_back_some():
-                    time.sleep(_RETRY_SECONDS)
+                    time.sleep(_PAUSE_SECONDS)
                 with self.read() as connection:
                     file: Any = connection.connection.dbapi_connection
                     file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -258,70 +257,6 @@ class Database:
 
 def _server(url: sa.URL) -> str:
     return f"the database {url.database} on {url.host}:{url.port or 5432}"
-
-
-class _Cursor(sqlite3.Cursor):
-    """Waits for the lock before the first write of a transaction. What is tried again has done
-    nothing: with an isolation level SQLite asks for the lock before the first row."""
-
-    def execute(self, *arguments: Any) -> _Cursor:
-        return self._patiently(super().execute, *arguments)
-
-    def executemany(self, *arguments: Any) -> _Cursor:
-        return self._patiently(super().executemany, *arguments)
-
-    def _patiently(self, deed: Callable[..., sqlite3.Cursor], *arguments: Any) -> _Cursor:
-        file: Any = self.connection
-        give_up = 0.0
-        while True:
-            try:
-                deed(*arguments)
-                return self
-            except sqlite3.OperationalError as error:
-                code = getattr(error, "sqlite_errorcode", 0)
-                busy = code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
-                if not busy or file.in_transaction or file.isolation_level is None:
-                    raise
-                give_up = give_up or time.monotonic() + file.patience
-                if time.monotonic() > give_up:
-                    raise
-            time.sleep(_RETRY_SECONDS)
-
-
-class _File(sqlite3.Connection):
-    """A connection that waits for another process in short steps: SQLite's own waiting sleeps up
-    to a tenth of a second, and a writer that comes later may win every time."""
-
-    patience = LOCK_SECONDS
-    _waits: bool | None = None
-
-    def cursor(self, factory: Any = _Cursor) -> Any:
-        return super().cursor(factory)
-
-    def execute(self, *arguments: Any) -> _Cursor:
-        cursor: _Cursor = self.cursor()
-        return cursor.execute(*arguments)
-
-    def wait_for_disk(self, wait: bool) -> None:
-        """Whether a commit returns only when it is safe on the disk."""
-        if wait is not self._waits:
-            self._told(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
-            self._waits = wait
-
-    def lock(self, patience: float) -> None:
-        """Begin a transaction with the lock in hand, within ``patience`` seconds."""
-        self.patience = patience
-        try:
-            self._told("BEGIN IMMEDIATE")
-        finally:
-            self.patience = LOCK_SECONDS
-
-    def _told(self, statement: str) -> None:
-        """Run a statement beside SQLAlchemy, with its exceptions."""
-        try:
-            self.execute(statement)
-        except sqlite3.DatabaseError as error:
-            raise sa.exc.DatabaseError("", None, error) from error
 
 
 def _damaged() -> sqlite3.DatabaseError:

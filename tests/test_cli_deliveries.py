@@ -272,7 +272,7 @@ def test_replay_asks_before_it_does(
     result = command("replay", ids["Refused"][:8], answer="n\n")
     assert result.exit_code == 1
     assert "Refused will run for 1 delivery that is refused\n" in result.output
-    assert "Carry out 1 delivery again?  [y/N]" in result.output
+    assert "Carry out 1 delivery again? [y/N]" in result.output
     assert command("replay", ids["Refused"], answer="").exit_code == 1, "nobody answers"
     assert (service.deliveries.show(ids["Refused"]).round, len(carrier.seen)) == (1, 4)
     result = command("replay", ids["Refused"], answer="y\n")

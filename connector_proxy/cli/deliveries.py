@@ -202,7 +202,7 @@ def replay(
                 states=[State(one) for one in states] or _FAILED, stp=stp, since=since, limit=None
             )
             chosen = [one for one in found if one.code != RESOLVED]
-        _ask(f"{_what(chosen)}Carry out {_how_many(len(chosen))} again? ", yes, chosen)
+        _ask(f"{_what(chosen)}Carry out {_how_many(len(chosen))} again?", yes, chosen)
         replayed = 0
         for delivery in chosen:
             try:
