@@ -26,6 +26,7 @@ def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
         "changedAt": moment(one.changed_at),
         "nextAttemptAt": moment(one.next_attempt_at),
         "deadline": moment(one.deadline),
+        "fetchedAt": moment(one.fetched_at),
         "paused": one.paused or None,
         "verdict": one.verdict,
         "code": one.code,

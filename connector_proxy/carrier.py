@@ -1,53 +1,84 @@
-"""Carry one delivery out: write the stream, hand it to its destination, say how that ended."""
+"""Carry one delivery out: fetch its files where that is ours to do, write the stream, hand it to
+its destination, say how that ended."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connector_proxy import stream
-from connector_proxy.destinations import Destinations
+from connector_proxy.destinations import Destination, Destinations
+from connector_proxy.download import Progress
 from connector_proxy.errors import OutcomeUnknown, Refused, Unavailable
-from connector_proxy.intake import parse
-from connector_proxy.records import Outcome, Verdict
+from connector_proxy.intake import file_urls, parse
+from connector_proxy.records import Delivery, Kind, Outcome, Payload, Stream, Verdict
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Files, Staging
 
+DOWNLOAD = "download"
+"""The destination of an attempt that ended before its stored process was called."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Carried:
-    """How an attempt ended, at which destination, after how many milliseconds."""
+    """How an attempt ended, at which destination, after how many milliseconds. ``reached``:
+    whether the destination was called at all."""
 
     outcome: Outcome
     destination: str
     milliseconds: int
+    reached: bool = True
 
 
 class Carrier:
     """Makes attempts; safe to use from many threads at once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, staging: Staging) -> None:
         self._settings = settings
+        self._staging = staging
         self._destinations = Destinations(settings)
 
-    def carry_out(self, stp_name: str, body: bytes) -> Carried:
-        """Make one attempt with the ``body`` of a webhook that was checked on arrival."""
-        settings = self._settings.for_stp(stp_name)
-        destination = self._destinations.of(settings)
-        document = stream.encode(parse(body), stp_name)
-        for renaming in document.renamings:
-            _log.debug("renamed %s to %s", renaming.path, renaming.name)
-        if document.blanked:
-            _log.warning("%d characters that XML forbids became blanks", document.blanked)
+    def fetch(
+        self, delivery: Delivery, body: bytes, progress: Progress | None = None
+    ) -> Carried | None:
+        """Fetch the files of a bulk task ahead of its attempt; how the attempt ended, if they
+        cannot be had. ``progress`` may raise to end it early."""
         started = time.monotonic()
         try:
-            outcome = destination.deliver(stp_name, document, settings)
-        except (Refused, Unavailable, OutcomeUnknown) as error:
-            outcome = _outcome(error)
-        milliseconds = round((time.monotonic() - started) * 1000)
-        return Carried(outcome, destination.name, milliseconds)
+            self._files(delivery, parse(body), self._own(delivery), progress)
+        except (Refused, Unavailable) as error:
+            return Carried(_outcome(error), DOWNLOAD, _since(started), reached=False)
+        return None
+
+    def carry_out(self, delivery: Delivery, body: bytes) -> Carried:
+        """Make one attempt with the ``body`` of a webhook that was checked on arrival."""
+        own, payload, started = self._own(delivery), parse(body), time.monotonic()
+        try:
+            files = self._files(delivery, payload, own)
+        except (Refused, Unavailable) as error:
+            return Carried(_outcome(error), DOWNLOAD, _since(started), reached=False)
+        if files and not own.embedded:
+            payload = self._staging.handed_over(delivery.delivery_id, payload, own)
+        document = _encoded(payload, delivery.stp_name)
+        destination = self._destinations.of(own)
+        return _called(
+            lambda: destination.deliver(delivery.stp_name, document, own, files), destination
+        )
+
+    def _own(self, delivery: Delivery) -> Settings:
+        return self._settings.for_stp(delivery.stp_name)
+
+    def _files(
+        self, delivery: Delivery, payload: Payload, own: Settings, progress: Progress | None = None
+    ) -> Files | None:
+        """The files of the delivery, where this service is the one to fetch them; as a rule they
+        are there already."""
+        if delivery.kind is not Kind.BULK or not own.fetches:
+            return None
+        return self._staging.fetch(delivery.delivery_id, file_urls(payload), own, progress)
 
     def repeats_unknown(self, stp_name: str) -> bool:
         """Whether an attempt that ended unknown may be repeated: the administrator says so for
@@ -60,10 +91,34 @@ class Carrier:
         self._destinations.close()
 
 
+def _encoded(payload: Payload, stp_name: str) -> Stream:
+    document = stream.encode(payload, stp_name)
+    for renaming in document.renamings:
+        _log.debug("renamed %s to %s", renaming.path, renaming.name)
+    if document.blanked:
+        _log.warning("%d characters that XML forbids became blanks", document.blanked)
+    return document
+
+
+def _called(deliver: Callable[[], Outcome], destination: Destination) -> Carried:
+    started = time.monotonic()
+    try:
+        outcome = deliver()
+    except (Refused, Unavailable, OutcomeUnknown) as error:
+        outcome = _outcome(error)
+    return Carried(outcome, destination.name, _since(started))
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
 def _outcome(error: Refused | Unavailable | OutcomeUnknown) -> Outcome:
-    verdicts = {Refused: Verdict.REFUSED, Unavailable: Verdict.RETRY}
+    verdict = Verdict.UNKNOWN
+    if not isinstance(error, OutcomeUnknown):
+        verdict = Verdict.REFUSED if isinstance(error, Refused) else Verdict.RETRY
     return Outcome(
-        verdicts.get(type(error), Verdict.UNKNOWN),
+        verdict,
         error.code,
         str(error),
         error.advice,

@@ -2,7 +2,8 @@
 deliveries. What waits there is an id and a number; the payload stays in our own table.
 
 The queue has a partition for each stored process. DBOS knows one set of limits a queue, so a
-stored process with limits of its own gets a queue of its own.
+stored process with limits of its own gets a queue of its own. Turns whose files are fetched first
+wait in the queue of downloads, where the nearest deadline goes first, whatever the stored process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
 from sqlalchemy import Connection, Engine
 
+from connector_proxy.records import Kind
 from connector_proxy.rows import stp_key
 from connector_proxy.settings import Settings
 
@@ -25,11 +27,15 @@ APPLICATION = "connector-proxy"
 VERSION = "1"
 """Pinned: work that one release accepted is carried out by the next one."""
 WORKFLOW = "attempt"
+FETCHING = "fetch"
+"""The two kinds of workflows: a turn is carried out, or its files are fetched before that."""
 POLLING_SECONDS = 0.05
 _QUEUE = "deliveries"
+_DOWNLOADS = "downloads"
 _AT_ONCE = 500
 _WAITING = ("ENQUEUED", "DELAYED")
 _PATTERN_ID = "0pattern0"
+_FILES = ".files"
 
 
 def queue_name(settings: Settings, stp_name: str) -> str:
@@ -40,8 +46,8 @@ def queue_name(settings: Settings, stp_name: str) -> str:
     return _QUEUE if shared else f"{_QUEUE}:{stp_key(stp_name)}"
 
 
-def _workflow_id(delivery_id: str, turn: int) -> str:
-    return f"{delivery_id}.{turn}"
+def _workflow_id(delivery_id: str, turn: int, *, fetching: bool = False) -> str:
+    return f"{delivery_id}.{turn}{_FILES if fetching else ''}"
 
 
 def _places(connection: Connection) -> sa.TableClause:
@@ -53,11 +59,13 @@ def _places(connection: Connection) -> sa.TableClause:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a new delivery goes; the smaller priority comes out first."""
+    """Where a new delivery goes; the smaller priority comes out first. ``fetch``: its files are
+    fetched before it is carried out."""
 
     delivery_id: str
     stp_name: str
     priority: int
+    fetch: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class Queue:
             retry_connection_errors=False,
             lazy=True,
         )
-        self._pattern: tuple[_Pattern, _Pattern] | None = None
+        self._patterns: dict[bool, tuple[_Pattern, _Pattern]] = {}
 
     def register(self) -> None:
         """Make the queues known with the limits that the settings name; what still waits in the
@@ -102,6 +110,15 @@ class Queue:
                 partition_limiter={"limit": rate.number, "period": rate.seconds} if rate else None,
                 polling_interval_sec=POLLING_SECONDS,
             )
+        self._client.register_queue(
+            _DOWNLOADS,
+            worker_concurrency=self._settings.downloadsatonce,
+            polling_interval_sec=2 * POLLING_SECONDS,
+        )
+
+    def fetches(self, kind: str, stp_name: str) -> bool:
+        """Whether the files of such deliveries are fetched before they are carried out."""
+        return kind == Kind.BULK and self._settings.for_stp(stp_name).fetches
 
     def put(
         self,
@@ -111,18 +128,21 @@ class Queue:
         *,
         stp_name: str,
         priority: int,
+        fetch: bool = False,
         delay: float = 0.0,
     ) -> None:
-        """Place ``turn`` of a delivery in the queue with the commit of ``connection``; it comes
-        out after ``delay`` seconds at the earliest. The same turn twice is one place."""
+        """Place ``turn`` of a delivery in the queue with the commit of ``connection``, or in that
+        of downloads if ``fetch``; it comes out after ``delay`` seconds at the earliest. The same
+        turn twice is one place."""
         options: EnqueueOptions = {
-            "queue_name": queue_name(self._settings, stp_name),
-            "workflow_name": WORKFLOW,
-            "workflow_id": _workflow_id(delivery_id, turn),
-            "queue_partition_key": stp_key(stp_name),
+            "queue_name": _DOWNLOADS if fetch else queue_name(self._settings, stp_name),
+            "workflow_name": FETCHING if fetch else WORKFLOW,
+            "workflow_id": _workflow_id(delivery_id, turn, fetching=fetch),
             "app_version": VERSION,
             "priority": priority,
         }
+        if not fetch:
+            options["queue_partition_key"] = stp_key(stp_name)
         if delay > 0:
             options["delay_seconds"] = delay
         self._client.enqueue_in_transaction(connection, options, delivery_id, turn)
@@ -136,22 +156,23 @@ class Queue:
         the pattern for all others, and nothing here knows how such rows look. A test holds both
         ways against each other.
         """
-        if self._pattern is None:
-            self._pattern = self._learn(connection)
-        status, inputs = self._pattern
         now = int(time.time() * 1000)
-        own = [{"workflow_uuid": _workflow_id(one.delivery_id, 1)} for one in places]
-        where = [
-            {
-                "creator_xid": uuid.uuid4().hex,
-                "queue_name": queue_name(self._settings, one.stp_name),
-                "queue_partition_key": stp_key(one.stp_name),
-                "priority": one.priority,
-                "created_at": now,
-                "updated_at": now,
-            }
-            for one in places
+        for fetch in (False, True):
+            self._put_alike(connection, [one for one in places if one.fetch is fetch], fetch, now)
+
+    def _put_alike(
+        self, connection: Connection, places: Sequence[Place], fetch: bool, now: int
+    ) -> None:
+        """Place turns that go to the same kind of queue."""
+        if not places:
+            return
+        if fetch not in self._patterns:
+            self._patterns[fetch] = self._learn(connection, fetch)
+        status, inputs = self._patterns[fetch]
+        own = [
+            {"workflow_uuid": _workflow_id(one.delivery_id, 1, fetching=fetch)} for one in places
         ]
+        where = [self._where(one, now) for one in places]
         what = [
             {
                 "inputs": inputs.row["inputs"].replace(_PATTERN_ID, one.delivery_id),
@@ -163,7 +184,23 @@ class Queue:
             rows = [{**pattern.row, **key, **mine} for key, mine in zip(own, values, strict=True)]
             connection.execute(pattern.insert, rows)
 
-    def _learn(self, connection: Connection) -> tuple[_Pattern, _Pattern]:
+    def _where(self, place: Place, now: int) -> dict[str, Any]:
+        """What is its own in the row of a place."""
+        facts = {
+            "creator_xid": uuid.uuid4().hex,
+            "priority": place.priority,
+            "created_at": now,
+            "updated_at": now,
+        }
+        if place.fetch:
+            return facts
+        return {
+            **facts,
+            "queue_name": queue_name(self._settings, place.stp_name),
+            "queue_partition_key": stp_key(place.stp_name),
+        }
+
+    def _learn(self, connection: Connection, fetch: bool) -> tuple[_Pattern, _Pattern]:
         """The rows that DBOS writes for one place; they are gone when this returns."""
         schema = "dbos" if connection.dialect.name == "postgresql" else None
         tables = [
@@ -171,8 +208,8 @@ class Queue:
             for name in ("workflow_status", "workflow_input")
         ]
         with connection.begin_nested() as taken_back:
-            self.put(connection, _PATTERN_ID, 1, stp_name="pattern", priority=1)
-            own = _workflow_id(_PATTERN_ID, 1)
+            self.put(connection, _PATTERN_ID, 1, stp_name="pattern", priority=1, fetch=fetch)
+            own = _workflow_id(_PATTERN_ID, 1, fetching=fetch)
             status, inputs = (
                 _Pattern(
                     sa.insert(table),
@@ -195,8 +232,8 @@ class Queue:
         *,
         forgotten_since: datetime,
     ) -> sa.ColumnElement[bool]:
-        """A condition: that turn of a delivery waits in the queue, or was taken out of it lately
-        or by another instance.
+        """A condition: that turn of a delivery waits in the queue or in that of downloads, or was
+        taken out of it lately or by another instance.
 
         What this instance took out before ``forgotten_since`` must be in hand: DBOS takes a turn
         out and starts it in two steps, and what fails in between is looked at again by nobody
@@ -210,14 +247,15 @@ class Queue:
             place.c.started_at_epoch_ms < int(forgotten_since.timestamp() * 1000),
         )
         return sa.exists().where(
-            place.c.workflow_uuid == own,
+            place.c.workflow_uuid.in_([own, own + _FILES]),
             place.c.status.in_((*_WAITING, "PENDING")),
             sa.not_(forgotten),
         )
 
     def withdraw(self, connection: Connection, turns: Iterable[tuple[str, int]]) -> None:
         """Take back places whose turn was overtaken, with the commit of ``connection``: left
-        there they would count against a rate limit and come out before newer ones."""
+        there they would count against a rate limit and come out before newer ones. A download
+        goes on: its files are wanted as long as the delivery is."""
         place = _places(connection)
         own = [_workflow_id(delivery_id, turn) for delivery_id, turn in turns]
         for start in range(0, len(own), _AT_ONCE):

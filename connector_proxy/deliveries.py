@@ -19,7 +19,7 @@ from connector_proxy.pauses import Pauses
 from connector_proxy.records import OPEN, Delivery, State, Verdict
 from connector_proxy.settings import Settings
 from connector_proxy.tables import attempts, deliveries, payloads, stored_processes
-from connector_proxy.turns import Turns
+from connector_proxy.turns import Turns, is_over
 
 RESOLVED = "resolved"
 """The code of a delivery that somebody ended after looking."""
@@ -268,7 +268,7 @@ def _not_replayable(row: Row[Any], now: datetime) -> NotPossible | None:
             "The payload of the delivery was removed (keeppayloaddays).",
             advice="Run the task again in CI 360.",
         )
-    if row.deadline is not None and row.deadline <= rows.ms(now):
+    if is_over(row, now):
         return NotPossible(
             "The presigned URLs of the delivery have stopped working.",
             advice="Run the task again in CI 360: its URLs are made anew.",

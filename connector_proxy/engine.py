@@ -7,31 +7,32 @@ record of its end are our own transactions, and tell a turn that is run again wh
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from connector_proxy import dbosqueue, logs
+from connector_proxy import attemptlog, dbosqueue, logs
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import QueueUnavailable
+from connector_proxy.fetching import Fetching
 from connector_proxy.ledger import Begun, Ledger
-from connector_proxy.records import Delivery, Outcome, Verdict
-from connector_proxy.schedule import Next
+from connector_proxy.records import Outcome, Verdict
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
+from connector_proxy.tidying import Tidying
 from connector_proxy.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -51,12 +52,16 @@ class Engine:
         self._database = Database(settings, relaxed=True)
         self._queue = Queue(self._database.engine, settings)
         self._ledger = Ledger(settings, self._queue)
-        self._carrier = carrier or Carrier(settings)
+        self._staging = Staging(settings.downloadfolder)
+        self._carrier = carrier or Carrier(settings, self._staging)
         self._commits: Commits[Write, Any] = Commits(self._database, _each)
         self._room = threading.BoundedSemaphore(settings.instanceconcurrency)
         self._stopping = threading.Event()
-        self._in_hand: set[str] = set()
+        self._in_hand: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._fetching = Fetching(
+            settings, self._carrier, self._ledger, self._written, self._stopping
+        )
         self._timer = threading.Thread(target=self._pass_time, name="minutes", daemon=True)
         self._seldom = logs.Seldom()
 
@@ -77,7 +82,11 @@ class Engine:
 
         @DBOS.workflow(name=dbosqueue.WORKFLOW, max_recovery_attempts=None)
         def attempt(delivery_id: str, turn: int) -> None:
-            self._turn(delivery_id, turn)
+            self._turn(self._attempt, delivery_id, turn)
+
+        @DBOS.workflow(name=dbosqueue.FETCHING, max_recovery_attempts=None)
+        def fetch(delivery_id: str, turn: int) -> None:
+            self._turn(self._fetching.turn, delivery_id, turn)
 
         self._queue.register()
         DBOS.launch()
@@ -105,12 +114,11 @@ class Engine:
 
     # -- one turn ------------------------------------------------------------------------
 
-    def _turn(self, delivery_id: str, turn: int) -> None:
+    def _turn(self, deed: Callable[[str, int], None], delivery_id: str, turn: int) -> None:
         with self._counting:
-            self._in_hand.add(delivery_id)
+            self._in_hand[delivery_id] += 1
         try:
-            with self._room:
-                self._attempt(delivery_id, turn)
+            deed(delivery_id, turn)
         except Exception:  # a fault of ours: DBOS would end the turn, and nobody would know
             _log.exception("a delivery could not be carried out and is held")
             self._written(
@@ -118,9 +126,14 @@ class Engine:
             )
         finally:
             with self._counting:
-                self._in_hand.discard(delivery_id)
+                self._in_hand[delivery_id] -= 1
+                self._in_hand += Counter()  # drops what came to zero
 
     def _attempt(self, delivery_id: str, turn: int) -> None:
+        with self._room:
+            self._make_attempt(delivery_id, turn)
+
+    def _make_attempt(self, delivery_id: str, turn: int) -> None:
         logs.delivery_id.set(delivery_id)
         if self._stopping.is_set():
             self._written(
@@ -135,21 +148,22 @@ class Engine:
             return
         logs.request_id.set(begun.delivery.request_id)
         stp_name = begun.delivery.stp_name
-        carried, cause = self._masked(self._carry_out(begun), stp_name)
+        own = self._settings.for_stp(stp_name)
+        carried, cause = attemptlog.masked(self._carry_out(begun), own)
         repeat_unknown = self._carrier.repeats_unknown(stp_name)
         following = self._written(
             lambda connection: self._ledger.finish(
                 connection, begun, carried, _now(), cause=cause, repeat_unknown=repeat_unknown
             )
         )
-        _log_attempt(begun, carried, cause, following)
+        attemptlog.write(begun, carried, cause, following)
 
     def _carry_out(self, begun: Begun) -> Carried:
         if begun.interrupted:
             return _INTERRUPTED
         if not begun.body:
             return _PAYLOAD_GONE
-        return self._carrier.carry_out(begun.delivery.stp_name, begun.body)
+        return self._carrier.carry_out(begun.delivery, begun.body)
 
     def _written(self, write: Write) -> Any:
         """The result of a write that must not be lost: repeated until the database takes it."""
@@ -159,17 +173,6 @@ class Engine:
             except QueueUnavailable as error:
                 _log.error("the database does not take a record, trying on: %s", error)
                 time.sleep(_RECORD_RETRY_SECONDS)
-
-    def _masked(self, carried: Carried, stp_name: str) -> tuple[Carried, str]:
-        """The same without our secrets in its message, and what the other side said, fit for the
-        log: either may quote our request."""
-        outcome = carried.outcome
-        if not outcome.cause:
-            return carried, ""
-        secrets = logs.secrets_of(self._settings.for_stp(stp_name))
-        message = logs.mask(outcome.message, secrets)
-        masked = replace(carried, outcome=replace(outcome, message=message))
-        return masked, logs.foreign(outcome.cause, secrets)
 
     # -- time ----------------------------------------------------------------------------
 
@@ -181,6 +184,7 @@ class Engine:
         """Once a minute what is due; once an hour the old is removed."""
         administration = Deliveries(self._settings, self._database, self._queue)
         upkeep = Upkeep(self._queue)
+        tidying = Tidying(self._settings, self._database, self._staging)
         minutes = 0
         while not self._stopping.wait(_MINUTE):
             try:
@@ -188,8 +192,10 @@ class Engine:
                     going_on = upkeep.pass_time(connection, _now(), self._busy_with)
                 if going_on:
                     _log.info("placed in the queue again: %s", " ".join(going_on[:_NAMED]))
+                tidying.each_minute(_now())
                 if minutes % _PRUNE_EVERY == 0:
                     administration.prune(_now())
+                    tidying.each_hour(_now())
             except QueueUnavailable as error:
                 _log.error("the minute's work is put off: %s", error)
             except Exception:  # the next minute may go well, and the thread is needed then
@@ -210,6 +216,7 @@ _INTERRUPTED = Carried(
     ),
     "",
     0,
+    reached=False,
 )
 _PAYLOAD_GONE = Carried(
     Outcome(
@@ -220,34 +227,9 @@ _PAYLOAD_GONE = Carried(
     ),
     "",
     0,
+    reached=False,
 )
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _log_attempt(begun: Begun, carried: Carried, cause: str, following: Next | None) -> None:
-    """One line with everything on it, as JSON; ``status`` is the HTTP status of the SAS server,
-    ``cause`` what it or the network said, ``state`` what became of the delivery."""
-    delivery: Delivery = begun.delivery
-    outcome = carried.outcome
-    at = following.at if following else None
-    facts: dict[str, object] = {
-        "stp": delivery.stp_name,
-        "task": logs.shorten(delivery.task_name),
-        "occurrence": logs.shorten(delivery.occurrence_id),
-        "attempt": delivery.attempt_count,
-        "destination": carried.destination or None,
-        "verdict": str(outcome.verdict),
-        "state": str(following.state) if following else "taken over elsewhere",
-        "next": at.isoformat(timespec="seconds") if at else None,
-        "code": outcome.code,
-        "status": outcome.status or None,
-        "ms": carried.milliseconds,
-        "result": dict(outcome.result) or None,
-        "message": outcome.message or None,
-        "cause": cause or None,
-    }
-    level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
-    _log.log(level, "attempt %s", json.dumps({k: v for k, v in facts.items() if v is not None}))

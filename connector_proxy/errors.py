@@ -130,6 +130,17 @@ class NoSuchDelivery(ConnectorProxyError):
     )
 
 
+class NoSuchFile(ConnectorProxyError):
+    """There is no staged file at this address (404)."""
+
+    code = "no_such_file"
+    status = 404
+    advice = (
+        "Staged files stay until their delivery has ended, and keepfilesminutes longer; replay "
+        "the delivery."
+    )
+
+
 class OutcomeUnknown(ConnectorProxyError):
     """The request was sent and no verdict came back: it may or may not have run (504)."""
 

@@ -78,6 +78,11 @@ def identity(webhook: Webhook, raw: bytes, how: str) -> str:
     return digest.hexdigest()
 
 
+def file_urls(payload: Payload) -> dict[str, str]:
+    """The addresses of the two files of a bulk task: ``data`` and ``metadata``."""
+    return {name[:-4]: _text_at(payload, "presignedUrls", name) for name in _URLS}
+
+
 def _deadline(payload: Payload) -> datetime | None:
     """When the first of the two presigned URLs stops working."""
     known = (presigned.expires_at(_text_at(payload, "presignedUrls", name)) for name in _URLS)

@@ -28,7 +28,7 @@ from connector_proxy.records import FAILED, OPEN, Delivery, Outcome, State, Verd
 from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
 from connector_proxy.tables import attempts, deliveries, payloads, stored_processes
-from connector_proxy.turns import MARK, OWN, Turns, change, fresh_round
+from connector_proxy.turns import MARK, OWN, Turns, change, fresh_round, is_over
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,18 @@ _FAULT = Carried(
     ),
     "",
     0,
+    reached=False,
 )
 
 
 class Ledger:
-    """Reads and writes of the deliveries; holds no state of its own."""
+    """Reads and writes of the deliveries; holds no state of its own. ``turns`` are their places."""
 
     def __init__(self, settings: Settings, queue: Queue) -> None:
         self._settings = settings
         self._queue = queue
-        self._turns = Turns(queue)
-        self._pauses = Pauses(self._turns)
+        self.turns = Turns(queue)
+        self._pauses = Pauses(self.turns)
 
     # -- a webhook arrives ---------------------------------------------------------------
 
@@ -161,6 +162,7 @@ class Ledger:
                 accepted.delivery_id,
                 accepted.stp_name,
                 schedule.priority(_usable_deadline(arrival), arrival.at),
+                self._queue.fetches(arrival.webhook.kind, accepted.stp_name),
             )
             for arrival, accepted in fresh
         ]
@@ -175,12 +177,13 @@ class Ledger:
             "round": deliveries.c.round + 1,
             "request_id": arrival.request_id,
             "deadline": rows.ms_or_none(_usable_deadline(arrival)),
+            "fetched_at": None,
             "payload_kept": True,
         }
         row = connection.execute(MARK.values(new).returning(*deliveries.c), own).one()
         connection.execute(sa.delete(payloads).where(payloads.c.delivery_id == OWN), own)
         connection.execute(_KEEP_BODY, {"delivery_id": accepted.delivery_id, "body": arrival.raw})
-        self._turns.place(connection, row, accepted.turn)
+        self.turns.place(connection, row, accepted.turn)
         return accepted
 
     # -- an attempt begins ---------------------------------------------------------------
@@ -193,16 +196,16 @@ class Ledger:
 
         An attempt that is marked already was begun by a process that died.
         """
-        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
+        row = find(connection, delivery_id)
         if row is None or row.turn != turn or row.state not in OPEN:
             return None
         if row.state == State.RUNNING:  # the same run: the commit of our mark was not confirmed
-            return _begun(row, interrupted=row.run != run)
+            return as_begun(row, interrupted=row.run != run)
         if row.paused_by and not row.probing:
             change(connection, delivery_id, now, paused=True, next_attempt_at=None)
             return None
-        if row.deadline is not None and row.deadline <= rows.ms(now):
-            self._turns.expire(connection, row, now)
+        if is_over(row, now):
+            self.turns.expire(connection, row, now)
             return None
         mark = {
             "state": State.RUNNING,
@@ -211,14 +214,14 @@ class Ledger:
             "changed_at": rows.ms(now),
         }
         connection.execute(MARK, {"own": delivery_id, **mark})
-        return _begun(row, interrupted=False, **mark)
+        return as_begun(row, interrupted=False, **mark)
 
     def put_back(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
         """Give a turn that came out of the queue and was not begun now back to it; one that a
         process which died had begun keeps its mark."""
-        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
+        row = find(connection, delivery_id)
         if row is not None and row.turn == turn and row.state in OPEN:
-            self._turns.go_on(connection, [row], now, probing=row.probing)
+            self.turns.go_on(connection, [row], now, probing=row.probing)
 
     # -- an attempt ends -----------------------------------------------------------------
 
@@ -237,7 +240,7 @@ class Ledger:
 
         While a stored process is paused for its failures, a probe that is refused for the same
         kind of reason does not cost its delivery. An attempt that this service interrupted by
-        its own end says nothing about the stored process.
+        its own end, or that failed before the stored process was called, says nothing about it.
         """
         delivery, outcome = begun.delivery, carried.outcome
         known = outcome.verdict is not Verdict.UNKNOWN
@@ -250,15 +253,13 @@ class Ledger:
                 number=tries,
                 now=now,
                 pauses=self._settings.for_stp(delivery.stp_name).retryschedule,
-                deadline=delivery.deadline,
+                deadline=None if delivery.fetched_at else delivery.deadline,
                 repeat_unknown=repeat_unknown,
                 chance=random.uniform(-1, 1),  # noqa: S311 - only spreads load
             )
         if not self._end(connection, begun, carried, following, now, cause=cause, tries=tries):
             return None
-        paused = not begun.interrupted and self._pauses.count(
-            connection, delivery.stp_name, outcome, now
-        )
+        paused = carried.reached and self._pauses.count(connection, delivery.stp_name, outcome, now)
         if following.state is State.WAITING:
             self._wait(connection, begun, following, now, paused=paused)
         return following
@@ -273,14 +274,14 @@ class Ledger:
             change(connection, own, now, paused=True, next_attempt_at=None)
         else:
             delay = max(0.0, ((following.at or now) - now).total_seconds())
-            self._turns.place(connection, begun.row, begun.row.turn + 1, delay)
+            self.turns.place(connection, begun.row, begun.row.turn + 1, delay)
 
     def hold(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
         """Hold a delivery whose turn failed by a fault of this service: whether the stored
         process ran is not known."""
-        row = connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
+        row = find(connection, delivery_id)
         if row is not None and row.turn == turn and row.state in OPEN:
-            begun = _begun(row, interrupted=False)
+            begun = as_begun(row, interrupted=False)
             self._end(connection, begun, _FAULT, Next(State.HELD), now, cause="", tries=row.tries)
 
     def _end(
@@ -347,7 +348,13 @@ class Ledger:
         }
 
 
-def _begun(row: Row[Any], *, interrupted: bool, **mark: Any) -> Begun:
+def find(connection: Connection, delivery_id: str) -> Row[Any] | None:
+    """The row of a delivery with its payload and who paused its stored process; it is locked."""
+    return connection.execute(_FOR_ATTEMPT, {"own": delivery_id}).one_or_none()
+
+
+def as_begun(row: Row[Any], *, interrupted: bool = False, **mark: Any) -> Begun:
+    """The row as an attempt, as ``mark`` changes it."""
     marked = SimpleNamespace(**{**row._mapping, **mark})
     return Begun(rows.as_delivery(marked), row.body or b"", row, marked.run, interrupted)
 

@@ -97,6 +97,7 @@ class Delivery:
     """One accepted webhook as the ledger knows it, without its payload; times in UTC.
 
     ``code``, ``message``, ``advice`` and ``result`` are those of the last attempt of this round.
+    ``fetched_at``: its files lie on this side since then, and its deadline matters no more.
     ``paused``: it waits because its stored process is paused. ``attempts`` are given where a
     single delivery is looked at, else only counted. ``note`` is what an administrator wrote.
     """
@@ -115,6 +116,7 @@ class Delivery:
     attempt_count: int
     next_attempt_at: datetime | None = None
     deadline: datetime | None = None
+    fetched_at: datetime | None = None
     paused: bool = False
     verdict: Verdict | None = None
     code: str = ""

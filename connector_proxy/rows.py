@@ -61,6 +61,7 @@ def as_delivery(row: Any, tried: Iterable[Any] = ()) -> Delivery:
         attempt_count=row.attempt_count,
         next_attempt_at=moment_or_none(row.next_attempt_at),
         deadline=moment_or_none(row.deadline),
+        fetched_at=moment_or_none(row.fetched_at),
         paused=row.paused,
         verdict=Verdict(row.verdict) if row.verdict else None,
         code=row.code,

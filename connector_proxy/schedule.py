@@ -20,11 +20,13 @@ FAILURES_TO_PAUSE = 5
 """So many failures in a row, none of them the delivery's own, pause a stored process."""
 OF_THE_DESTINATION = frozenset(
     {
-        "busy", "credentials", "logon_page", "not_callable", "not_sasbiws", "outcome_unknown",
-        "output_folder", "sas_error", "sas_unreachable",
+        "busy", "credentials", "disk_low", "logon_page", "not_callable", "not_sasbiws",
+        "outcome_unknown", "output_folder", "sas_error", "sas_unreachable",
     }
 )  # fmt: skip
 """Codes that speak of the stored process and its server, and not of what was delivered."""
+OF_THIS_DISK = frozenset({"disk_low", "download_folder"})
+"""Codes of downloads that speak of the disk here: they cost no delivery an attempt."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)

@@ -56,12 +56,20 @@ class Settings:
     gettries: int
     getpause: float
     diskreservemb: int
+    downloadfolder: Path
+    downloadsatonce: int
+    keepfilesminutes: int
+    stage: bool
+    stageas: str
+    publicurl: str
+    publicpath: str
     outputfolder: Path
     datasetformat: tuple[str, ...]
     datasettable: Secret
     csvbom: bool
     onbadrow: str
     onexisting: str
+    keepdatasetdays: int
     maxrequestbytes: int
     threads: int
     datafolder: Path
@@ -91,6 +99,11 @@ class Settings:
     def embedded(self) -> bool:
         """Whether the embedded stored process is called instead of a SAS server."""
         return self.stpurl == EMBEDDED
+
+    @property
+    def fetches(self) -> bool:
+        """Whether the service downloads the files of bulk tasks, instead of the SAS server."""
+        return self.embedded or self.stage
 
 
 @dataclass(frozen=True)
@@ -139,6 +152,21 @@ KEYS = (
         "Seconds before the second of these tries; before each further one twice as long."),
     Key("diskreservemb", SERVICE_INI, values.whole(0, 100_000_000), "200", True,
         "Megabytes of the disk that a download leaves free."),
+    Key("downloadfolder", SERVICE_INI, values.folder, ".\\data\\files\\", False,
+        "Folder where the files of bulk tasks lie until their delivery has ended."),
+    Key("downloadsatonce", SERVICE_INI, values.whole(1, 100), "4", False,
+        "Deliveries whose files are downloaded at the same time, in this instance."),
+    Key("keepfilesminutes", SERVICE_INI, values.whole(0, 100_000), "10", False,
+        "Minutes that the files of an ended delivery stay."),
+    Key("stage", SERVICE_INI, values.flag, "False", True,
+        "Download the files here and hand the stored process addresses of this service instead."),
+    Key("stageas", SERVICE_INI, values.word("url", "path"), "url", True,
+        "What a staged file is handed over as: url, or path, for a folder that the SAS server "
+        "shares."),
+    Key("publicurl", SERVICE_INI, values.public_url, "", True,
+        "Address of this service as the SAS server sees it, http://host:port, for staged files."),
+    Key("publicpath", SERVICE_INI, values.public_path, "", True,
+        "downloadfolder as the SAS server sees it, for staged files; empty: the same path."),
     Key("outputfolder", SERVICE_INI, values.folder, ".\\output\\", True,
         "Folder of the datasets that the embedded stored process writes."),
     Key("datasetformat", SERVICE_INI, values.words("parquet", "csv", "duckdb", "xpt"),
@@ -150,6 +178,8 @@ KEYS = (
         "When a row does not fit: refuse the data file, or reject the row into a file of its own."),
     Key("onexisting", SERVICE_INI, values.word("replace", "version"), "replace", True,
         "When the dataset is there already: replace it, or write the next version beside it."),
+    Key("keepdatasetdays", SERVICE_INI, values.whole(0, 36500), "0", False,
+        "Days that datasets in outputfolder are kept; 0: for ever. Rows of tables stay."),
     Key("maxrequestbytes", SERVICE_INI, values.whole(1024, 1 << 30), "1048576", False,
         "Largest request body in bytes."),
     Key("threads", SERVICE_INI, values.whole(1, 1000), "64", False,
@@ -257,6 +287,10 @@ def _check_together(settings: Settings) -> None:
             where = CREDENTIALS_INI + (f" [stp:{name}]" if name else "")
             what = "only one of stpusername and stppassword is set; set both, or neither"
             raise conffiles.fault(where, what)
+        if own.stage and own.stageas == "url" and not (own.publicurl or own.embedded):
+            where = SERVICE_INI + (f" [stp:{name}]" if name else "")
+            what = "stage is True, but publicurl is empty; write where the SAS server reaches this "
+            raise conffiles.fault(where, what + "service, http://host:port")
 
 
 def _names(file: str) -> list[str]:

@@ -30,6 +30,7 @@ deliveries = sa.Table(
     sa.Column("changed_at", sa.BigInteger, nullable=False),
     sa.Column("next_attempt_at", sa.BigInteger),
     sa.Column("deadline", sa.BigInteger),
+    sa.Column("fetched_at", sa.BigInteger),
     sa.Column("attempt_count", sa.Integer, nullable=False),
     sa.Column("verdict", sa.Text, nullable=False),
     sa.Column("code", sa.Text, nullable=False),
@@ -44,7 +45,8 @@ deliveries = sa.Table(
 )  # fmt: skip
 """One row a delivery; times are milliseconds of the epoch. ``turn`` counts its places in the
 queue: what comes out of the queue with another turn is void. ``run`` names the execution that
-began the attempt at hand, ``tries`` counts attempts of this round against the retry schedule."""
+began the attempt at hand, ``tries`` counts attempts of this round against the retry schedule.
+``fetched_at``: since when the files of its task lie on the disk of an instance."""
 
 payloads = sa.Table(
     "payloads", _metadata,

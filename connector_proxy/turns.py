@@ -25,6 +25,11 @@ def change(connection: Connection, delivery_id: str, now: datetime, **values: An
     connection.execute(MARK, {"own": delivery_id, "changed_at": rows.ms(now), **values})
 
 
+def is_over(row: Row[Any], now: datetime) -> bool:
+    """Whether the presigned URLs of a delivery have stopped working before its files were here."""
+    return row.deadline is not None and row.deadline <= rows.ms(now) and row.fetched_at is None
+
+
 def fresh_round(now: datetime) -> dict[str, Any]:
     """What a delivery has at the beginning of a round."""
     return {
@@ -52,8 +57,21 @@ class Turns:
         self._queue = queue
 
     def place(self, connection: Connection, row: Row[Any], turn: int, delay: float = 0.0) -> None:
-        """Put a turn of a delivery into the queue, due after ``delay`` seconds; ``row`` tells its
-        id, stored process, deadline and arrival."""
+        """Put a turn of a delivery into the queue, due after ``delay`` seconds, or in that of
+        downloads where its files are to be fetched first; ``row`` is its row."""
+        self._put(connection, row, turn, delay, fetch=self.to_fetch(row))
+
+    def place_fetched(self, connection: Connection, row: Row[Any]) -> None:
+        """Put the present turn, which came out of the queue of downloads, into the queue."""
+        self._put(connection, row, row.turn, 0.0, fetch=False)
+
+    def to_fetch(self, row: Row[Any]) -> bool:
+        """Whether a delivery has files that this service fetches and has not yet."""
+        return row.fetched_at is None and self._queue.fetches(row.kind, row.stp_name)
+
+    def _put(
+        self, connection: Connection, row: Row[Any], turn: int, delay: float, *, fetch: bool
+    ) -> None:
         deadline, accepted_at = rows.moment_or_none(row.deadline), rows.moment(row.accepted_at)
         self._queue.put(
             connection,
@@ -61,6 +79,7 @@ class Turns:
             turn,
             stp_name=row.stp_name,
             priority=schedule.priority(deadline, accepted_at),
+            fetch=fetch,
             delay=delay,
         )
 

@@ -194,6 +194,24 @@ def proxy(text: str, home: Path) -> str:
     return text
 
 
+def public_url(text: str, home: Path) -> str:
+    """An address of this service without a slash at its end, or an empty text."""
+    text = text.rstrip("/")
+    if text:
+        advice = "write http://host:port as the SAS server sees it, or nothing"
+        _check_url(text, ("http", "https"), advice)
+        if urlsplit(text).query or "#" in text or not set(text).isdisjoint(" \"'<>&%"):
+            raise ValueError(advice)
+    return text
+
+
+def public_path(text: str, home: Path) -> str:
+    """A folder in the words of the SAS server, without a slash at its end, or an empty text."""
+    if text and not re.match(r"/|\\\\|[A-Za-z]:[\\/]", text):
+        raise ValueError("write a whole path: \\\\server\\share\\folder, D:\\folder or /folder")
+    return text.rstrip("/\\")
+
+
 def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
     try:
         parts = urlsplit(text)

@@ -18,8 +18,9 @@ from connector_proxy import outcomes, service
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.engine import Engine
-from connector_proxy.records import Outcome
+from connector_proxy.records import Delivery, Outcome
 from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
+from connector_proxy.staging import Staging
 from connector_proxy.values import HostPattern
 from tests.crashing import Gate
 from tests.filestore import FileStore
@@ -133,13 +134,13 @@ class StubCarrier(Carrier):
     """Carries out what a test says: ``deed`` gets the stored process and the body."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, Staging(settings.downloadfolder))
         self.deed: Callable[[str, bytes], Outcome] = lambda stp_name, body: outcomes.done(200)
         self.seen: list[tuple[str, bytes]] = []
 
-    def carry_out(self, stp_name: str, body: bytes) -> Carried:
-        self.seen.append((stp_name, body))
-        return Carried(self.deed(stp_name, body), "stub", 1)
+    def carry_out(self, delivery: Delivery, body: bytes) -> Carried:
+        self.seen.append((delivery.stp_name, body))
+        return Carried(self.deed(delivery.stp_name, body), "stub", 1)
 
 
 @pytest.fixture

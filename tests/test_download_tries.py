@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from connector_proxy.download import remove_parts
 from connector_proxy.errors import Refused, Unavailable
 from tests.downloading import Fetch, arrived, downloader, failing, fetcher
 from tests.filestore import (
@@ -219,18 +218,3 @@ def test_no_error_and_no_line_of_the_log_has_the_query(
     shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
     kept = "".join(path.read_text("latin-1") for path in tmp_path.glob("data*.json"))
     assert "X-Amz" not in shown + caplog.text + kept and "5ec7e7" not in shown + caplog.text + kept
-
-
-def test_what_is_left_of_downloads_is_removed_by_age(tmp_path: Path) -> None:
-    now = datetime.now(UTC)
-    folder = tmp_path / "delivery"
-    folder.mkdir()
-    names = ("data.part", "data.part.json", "data.part.lock", "data", "my.parts", "a.part.csv")
-    for name in (*names, "fresh.part"):
-        (folder / name).write_bytes(b"1234")
-        age = 0 if name == "fresh.part" else 7200
-        os.utime(folder / name, (now.timestamp() - age,) * 2)
-    assert remove_parts(tmp_path, now - timedelta(hours=1)) == 12
-    left = sorted(path.name for path in folder.iterdir())
-    assert left == ["a.part.csv", "data", "fresh.part", "my.parts"]
-    assert remove_parts(tmp_path / "no such folder", now) == 0

@@ -128,7 +128,7 @@ def test_files_of_every_legal_form_are_read(
         (b'[{"columnName": 1}]', b"1\n", "without columnName"),
         (b"[{", b"1\n", "not clean JSON"),
         (b"\xff", b"1\n", "not UTF-8"),
-        (b"x" * 5_000_000, b"1\n", "too large"),
+        (b"x" * 5_000_000, b"1\n", "larger than 4,194,304 bytes"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused_and_nothing_is_written(

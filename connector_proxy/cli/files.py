@@ -14,7 +14,7 @@ import click
 from connector_proxy import dataset
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.dataset import Made, Origin, Wanted, shelf
-from connector_proxy.dataset.place import dataset_name
+from connector_proxy.dataset.place import UNFINISHED, dataset_name
 from connector_proxy.dataset.shelf import Manifest
 from connector_proxy.errors import ConnectorProxyError, NotPossible, Unavailable
 from connector_proxy.settings import Settings
@@ -117,7 +117,7 @@ def _convert(data: Path, metadata: Path, folder: Path, origin: Origin, wanted: W
     progress = Progress(size)
     columns = dataset.read_metadata(metadata.read_bytes())
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as part:
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as part:
         try:
             made = dataset.make(columns, data, folder, Path(part), origin, wanted, progress.tell)
         finally:

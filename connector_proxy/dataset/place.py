@@ -17,6 +17,8 @@ from typing import Any
 
 _WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 MANIFEST = ".json"
+UNFINISHED = ".part-"
+"""Folders with that beginning hold datasets that are not whole yet."""
 
 
 def dataset_name(task: str, identity: str) -> str:

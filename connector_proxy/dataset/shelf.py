@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from connector_proxy.dataset.duck import Duck, literal
-from connector_proxy.dataset.place import MANIFEST, file_names, read_manifest
+from connector_proxy.dataset.place import MANIFEST, UNFINISHED, file_names, read_manifest
 
 Manifest = dict[str, Any]
 
@@ -45,6 +47,16 @@ def _of_parquet(path: Path, count: int) -> Iterator[list[str]]:
         yield [str(name) for (name,) in names]
         for row in duck.run(f"SELECT COLUMNS(*)::VARCHAR FROM {source} LIMIT {count}"):  # noqa: S608
             yield ["" if value is None else str(value) for value in row]
+
+
+def remove_unfinished(folder: Path, moment: datetime) -> None:
+    """Remove what killed processes left of datasets that they were making, where nothing in it
+    was written since ``moment``."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):  # its process lives, and is removing it
+            times = [one.stat().st_mtime for one in (path, *path.rglob("*"))]
+            if max(times) < moment.timestamp():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def remove_older(folder: Path, moment: datetime) -> int:

@@ -8,20 +8,24 @@ from connector_proxy.destinations.embedded import Embedded
 from connector_proxy.destinations.sas import Sas
 from connector_proxy.records import Outcome, Stream
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Files
 
 
 class Destination(Protocol):
     """Carries one stream out.
 
     ``name`` is the word for logs; ``repeatable`` says that the same delivery twice does no harm,
-    since the second result replaces the first. ``deliver`` returns what the stored process said,
-    or raises ``Refused``, ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
+    since the second result replaces the first. ``deliver`` gets the files of a bulk task where
+    this service fetched them, and returns what the stored process said, or raises ``Refused``,
+    ``Unavailable`` (nothing was carried out) or ``OutcomeUnknown``.
     """
 
     name: str
     repeatable: bool
 
-    def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome: ...
+    def deliver(
+        self, stp_name: str, stream: Stream, settings: Settings, files: Files | None
+    ) -> Outcome: ...
 
     def close(self) -> None: ...
 

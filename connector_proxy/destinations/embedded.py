@@ -14,31 +14,35 @@ from pathlib import Path
 
 from lxml import etree
 
-from connector_proxy import dataset
+from connector_proxy import dataset, staging
 from connector_proxy.dataset import Column, Made, Origin, Wanted
-from connector_proxy.download import Downloader
+from connector_proxy.dataset.place import UNFINISHED
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.records import Outcome, Stream
 from connector_proxy.reply import read_reply
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Files
 
 
 class Embedded:
-    """Downloads the two files of a bulk stream, or keeps the row of a triggered one."""
+    """Makes a dataset of the two files of a bulk task, or of the row of a triggered one."""
 
     name = "embedded"
     repeatable = True
 
-    def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome:
+    def deliver(
+        self, stp_name: str, stream: Stream, settings: Settings, files: Files | None
+    ) -> Outcome:
         """Run the embedded stored process; see ``Destination``."""
-        return read_reply(200, {}, run(stream.document, settings), raw=True, complete=True)
+        return read_reply(200, {}, run(stream.document, settings, files), raw=True, complete=True)
 
     def close(self) -> None:
         """Nothing stays open between two deliveries."""
 
 
-def run(document: bytes, settings: Settings) -> bytes:
-    """Turn a stream document into a dataset in ``settings.outputfolder``.
+def run(document: bytes, settings: Settings, files: Files | None = None) -> bytes:
+    """Turn a stream document into a dataset in ``settings.outputfolder``. ``files`` are those of
+    a bulk task; without them they are downloaded, as SAS code does it.
 
     Returns ``<stpResult>``. Raises ``Refused`` for a stream or files that cannot be used and
     ``Unavailable`` for a download or a disk that may work later; then nothing was written.
@@ -48,9 +52,9 @@ def run(document: bytes, settings: Settings) -> bytes:
     try:
         settings.outputfolder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
-            prefix=".part-", dir=settings.outputfolder, ignore_cleanup_errors=True
+            prefix=UNFINISHED, dir=settings.outputfolder, ignore_cleanup_errors=True
         ) as part:
-            got = _got(row, Path(part), settings)
+            got = _got(row, Path(part), settings, files)
             made = _made(got, origin, Path(part), settings)
     except OSError as error:
         raise Unavailable(
@@ -98,16 +102,17 @@ class _Got:
     sha256: str = ""
 
 
-def _got(row: dict[str, str], part: Path, settings: Settings) -> _Got:
+def _got(row: dict[str, str], part: Path, settings: Settings, files: Files | None) -> _Got:
     """The two files of a bulk stream, or the row of a triggered one as such a file."""
     if not {"dataFile", "metadataFile"} <= row.keys():
         with (part / "data").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(row.values())
         return _Got(tuple(map(Column, row)), part / "data")
-    downloader = Downloader.of(settings)
-    columns = _metadata(row, part / "metadata", downloader)
-    fetched = downloader.fetch(row.get("dataFile", ""), part / "data", "data file")
-    return _Got(columns, part / "data", fetched.sha256)
+    if files is None:
+        urls = {"data": row["dataFile"], "metadata": row["metadataFile"]}
+        files = staging.fetch(urls, part / "files", settings)
+    columns = dataset.read_metadata(files.metadata.read_bytes())
+    return _Got(columns, files.data, files.sha256)
 
 
 def _made(got: _Got, origin: Origin, part: Path, settings: Settings) -> Made:
@@ -115,13 +120,6 @@ def _made(got: _Got, origin: Origin, part: Path, settings: Settings) -> Made:
     place.mkdir()
     wanted = Wanted.of(settings)
     return dataset.make(got.columns, got.data, settings.outputfolder, place, origin, wanted)
-
-
-def _metadata(row: dict[str, str], target: Path, downloader: Downloader) -> tuple[Column, ...]:
-    downloader.fetch(row.get("metadataFile", ""), target, "metadata file")
-    if target.stat().st_size > dataset.MAX_METADATA:
-        raise Refused("The metadata file is too large to be one.", code="bad_data")
-    return dataset.read_metadata(target.read_bytes())
 
 
 def _origin(row: dict[str, str], document: bytes) -> Origin:

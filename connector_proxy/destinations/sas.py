@@ -6,6 +6,7 @@ from connector_proxy.records import Outcome, Stream
 from connector_proxy.reply import read_reply
 from connector_proxy.sasbiws import Caller
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Files
 from connector_proxy.stream import build_request, is_raw
 
 
@@ -18,8 +19,11 @@ class Sas:
     def __init__(self, pool_size: int) -> None:
         self._caller = Caller(pool_size)
 
-    def deliver(self, stp_name: str, stream: Stream, settings: Settings) -> Outcome:
-        """Call the stored process ``stp_name``; see ``Destination``."""
+    def deliver(
+        self, stp_name: str, stream: Stream, settings: Settings, files: Files | None
+    ) -> Outcome:
+        """Call the stored process ``stp_name``, which reads the files from where the stream
+        says; see ``Destination``."""
         user, password = settings.stpusername.reveal(), settings.stppassword.reveal()
         request = build_request(settings.stpurl, stp_name, stream, user, password)
         reply = self._caller.post(

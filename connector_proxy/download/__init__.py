@@ -27,14 +27,14 @@ from connector_proxy.download.answers import (
     read_answer,
 )
 from connector_proxy.download.channel import Channel, beginning, pieces
-from connector_proxy.download.part import Part, remove_parts
+from connector_proxy.download.part import Part, disk_error
 from connector_proxy.download.tries import Tries
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.presigned import expires_at
 from connector_proxy.settings import Settings
 from connector_proxy.values import HostPattern
 
-__all__ = ["Downloader", "Fetched", "check_url", "remove_parts"]
+__all__ = ["Downloader", "Fetched", "Progress", "check_url", "disk_error"]
 
 MOST_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -107,11 +107,13 @@ class Downloader:
         *,
         deadline: datetime | None = None,
         progress: Progress | None = None,
+        most: int | None = None,
     ) -> Fetched:
         """GET ``url`` into the file ``target``, which is whole and checked afterwards.
 
         ``what`` names the file in messages. No try begins after ``deadline`` (default: when the
-        URL says that it expires). ``progress`` is told the bytes there and all of them, or None.
+        URL says that it expires). ``progress`` is told the bytes there and all of them, or None;
+        what it raises ends the download, and what is there stays. ``most`` bytes are taken.
 
         Raises ``Refused`` for what stays wrong (host, 403, 404, another answer than the file)
         and ``Unavailable`` for what may pass (no connection, 5xx, a cut, no room); then the same
@@ -122,7 +124,7 @@ class Downloader:
         part = Part(target, _source(url), what)
         try:
             with part:
-                return self._fetch(url, part, tries, _Job(what, progress))
+                return self._fetch(url, part, tries, _Job(what, progress, most))
         except OSError as error:
             raise part.disk_error(error) from None
 
@@ -188,6 +190,7 @@ class _Job:
 
     what: str
     progress: Progress | None
+    most: int | None
     resumed: int = 0
     damaged: int = 0
 
@@ -203,6 +206,16 @@ class _Job:
             part.begin(body.mark)
         if body.mark.total is not None:
             part.told(body.mark.total)
+            self._bound(body.mark.total)
+
+    def _bound(self, length: int) -> None:
+        if self.most is not None and length > self.most:
+            raise refused(
+                self.what,
+                f"it is larger than {self.most:,} bytes",
+                "bad_data",
+                "Look at the payload that CI 360 sent: its addresses may be mixed up.",
+            )
 
     def receive(self, part: Part, body: Body, coming: Iterator[bytes]) -> None:
         """Write what comes; raises ``Passing`` where it is not the whole rest."""
@@ -211,6 +224,7 @@ class _Job:
             fresh, known = piece[known:], max(0, known - len(piece))
             if fresh:
                 part.write(fresh)
+                self._bound(part.length)
             if self.progress and part.mark:
                 self.progress(part.length, part.mark.total)
         if part.mark and part.mark.total is None and not known:

@@ -14,9 +14,9 @@ import os
 import shutil
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
@@ -26,8 +26,9 @@ from connector_proxy.errors import Unavailable
 SAVE_BYTES = 32 * 1024 * 1024
 """At most so much is lost when the process is killed; each saving waits for the disk."""
 
+_OPEN: WeakSet[Part] = WeakSet()
+"""The parts that this process is writing."""
 _PIECE = 1024 * 1024
-_ENDINGS = (".part", ".part.json", ".part.tmp", ".part.lock")
 
 
 class Part:
@@ -59,9 +60,11 @@ class Part:
             self._file = cast(BinaryIO, opened.enter_context(self._path.open(mode)))
             self._take_up()
             self._open = opened.pop_all()
+        _OPEN.add(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        _OPEN.discard(self)
         with self._open:
             self.save()
 
@@ -174,26 +177,39 @@ class Part:
         return self._sha256.hexdigest()
 
     def need_room(self, reserve: int) -> None:
-        """Raise ``Unavailable`` unless the rest fits on the disk and ``reserve`` bytes stay."""
-        total = self.mark.total if self.mark else None
+        """Raise ``Unavailable`` unless the rest fits on the disk beside the rests of all other
+        downloads of this process, and ``reserve`` bytes stay."""
         free = shutil.disk_usage(self._target.parent).free
-        need = (total or self.length) - self.length + reserve
+        promised = sum(other.rest for other in list(_OPEN) if other is not self)
+        need = self.rest + promised + reserve
         if free < need:
             what = f"There is no room for the {self._what}: {_mb(need)} are needed"
             raise _low(f"{what}, {_mb(free)} are free.", str(self._target.parent))
 
+    @property
+    def rest(self) -> int:
+        """Bytes that are still to come, as far as that is known."""
+        total = self.mark.total if self.mark else None
+        return max(0, (total or self.length) - self.length)
+
     def disk_error(self, error: OSError) -> Unavailable:
         """What it means when the disk refuses."""
-        cause = f"{self._path}: {error.strerror or type(error).__name__}"
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            return _low(f"The disk became full while the {self._what} was downloaded.", cause)
-        return Unavailable(
-            f"The {self._what} cannot be kept: {error.strerror or type(error).__name__}.",
-            code="download_folder",
-            advice="It is tried again. The log names the file: see that its folder exists and may "
-            "be written by the service account.",
-            cause=cause,
-        )
+        return disk_error(self._path, error, self._what)
+
+
+def disk_error(path: Path, error: OSError, what: str) -> Unavailable:
+    """What it means when the disk refuses to keep ``what`` at ``path``."""
+    why = error.strerror or type(error).__name__
+    cause = f"{path}: {why}"
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return _low(f"The disk became full while the {what} was downloaded.", cause)
+    return Unavailable(
+        f"The {what} cannot be kept: {why}.",
+        code="download_folder",
+        advice="It is tried again. The log names the file: see that downloadfolder exists and may "
+        "be written by the service account.",
+        cause=cause,
+    )
 
 
 def _mb(count: int) -> str:
@@ -206,18 +222,3 @@ def _low(message: str, cause: str) -> Unavailable:
         "folder."
     )
     return Unavailable(message, code="disk_low", advice=advice, cause=cause)
-
-
-def remove_parts(folder: Path, before: datetime) -> int:
-    """Remove what is left below ``folder`` of downloads that were last written ``before`` a
-    moment; returns the bytes that became free. What cannot be removed stays for the next time."""
-    freed = 0
-    for path in folder.rglob("*.part*"):
-        if not path.name.endswith(_ENDINGS):
-            continue
-        with suppress(OSError):
-            facts = path.stat()
-            if facts.st_mtime < before.timestamp():
-                path.unlink()
-                freed += facts.st_size
-    return freed

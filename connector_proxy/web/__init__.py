@@ -7,15 +7,16 @@ from flask import Flask
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.settings import Settings
-from connector_proxy.web import answers, hooks
+from connector_proxy.web import answers, files, hooks
 
 
 def create_app(settings: Settings, acceptor: Acceptor, deliveries: Deliveries) -> Flask:
-    """The WSGI application: ``POST /ExecuteSTP``, ``GET /deliveries/<id>``, and JSON for
-    everything else."""
+    """The WSGI application: ``POST /ExecuteSTP``, ``GET /deliveries/<id>``, staged files, and
+    JSON for everything else."""
     app = Flask("connector_proxy", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.maxrequestbytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     answers.install(app)
     hooks.install(app, acceptor, deliveries)
+    files.install(app, settings, deliveries)
     return app

@@ -1,0 +1,91 @@
+"""What comes out of the queue of downloads: the files of a delivery are fetched, then its turn
+goes into the queue where it is carried out."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from connector_proxy import attemptlog, logs
+from connector_proxy.carrier import Carried, Carrier
+from connector_proxy.fetches import Fetches
+from connector_proxy.ledger import Begun, Ledger
+from connector_proxy.settings import Settings
+
+_log = logging.getLogger(__name__)
+Written = Callable[[Callable[[sa.Connection], Any]], Any]
+
+
+class _Ending(Exception):
+    """The service ends; what has arrived stays for its next start."""
+
+
+class Fetching:
+    """Fetches in the threads of the engine. ``written`` commits a write, however long that takes;
+    ``stopping`` ends each download within moments."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        carrier: Carrier,
+        ledger: Ledger,
+        written: Written,
+        stopping: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._carrier = carrier
+        self._ledger = ledger
+        self._fetches = Fetches(ledger)
+        self._written = written
+        self._stopping = stopping
+
+    def turn(self, delivery_id: str, turn: int) -> None:
+        """Fetch the files of a delivery, and let its turn go on if it is still the current one."""
+        logs.delivery_id.set(delivery_id)
+        begun = self._written(lambda c: self._fetches.wanted(c, delivery_id, _now()))
+        if begun is None:
+            self._written(lambda c: self._fetches.over(c, delivery_id, turn))
+            return
+        logs.request_id.set(begun.delivery.request_id)
+        try:
+            failed = self._fetch(begun)
+        except _Ending:
+            self._written(lambda c: self._ledger.put_back(c, delivery_id, turn, _now()))
+            return
+        if failed is None:
+            self._written(lambda c: self._fetches.came(c, delivery_id, turn, _now()))
+        else:
+            self._tell(begun, turn, failed)
+
+    def _fetch(self, begun: Begun) -> Carried | None:
+        def go_on(*_: object) -> None:
+            if self._stopping.is_set():
+                raise _Ending
+
+        go_on()
+        return self._carrier.fetch(begun.delivery, begun.body, go_on)
+
+    def _tell(self, begun: Begun, turn: int, failed: Carried) -> None:
+        """Write down and log that the files cannot be had."""
+        delivery, run = begun.delivery, f"{self._settings.instance}/{uuid.uuid4().hex}"
+        failed, cause = attemptlog.masked(failed, self._settings.for_stp(delivery.stp_name))
+        ended = self._written(
+            lambda c: self._fetches.failed(
+                c, delivery.delivery_id, turn, run, failed, _now(), cause
+            )
+        )
+        if ended is None:
+            _log.warning("the files cannot be had yet: %s %s", failed.outcome.message, cause)
+        else:
+            marked, following = ended
+            attemptlog.write(marked, failed, cause, following)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

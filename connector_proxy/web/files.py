@@ -1,0 +1,78 @@
+"""Staged files for a SAS server without internet: ``GET /files/<delivery id>.<token>/<name>``.
+
+Whoever knows the token may read, whole or in parts (RFC 9110, ``Range``), until the delivery has
+ended and ``keepfilesminutes`` have passed. For everybody else there is nothing here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request, send_file
+
+from connector_proxy import logs
+from connector_proxy.deliveries import Deliveries
+from connector_proxy.errors import NoSuchDelivery, NoSuchFile
+from connector_proxy.records import OPEN, State
+from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
+
+_log = logging.getLogger(__name__)
+
+
+def install(app: Flask, settings: Settings, deliveries: Deliveries) -> None:
+    """Add the door to ``app``."""
+    staging = Staging(settings.downloadfolder)
+
+    @app.route("/files/<delivery_id>.<token>/<name>", methods=["GET", "HEAD"])
+    def staged_file(delivery_id: str, token: str, name: str) -> Response:
+        path = staging.staged(delivery_id, token, name)
+        if path is None or not _wanted(deliveries, delivery_id, settings.keepfilesminutes):
+            raise NoSuchFile("There is no such file, or it is not there any more.")
+        logs.delivery_id.set(delivery_id)
+        return _sent(path)
+
+
+def _wanted(deliveries: Deliveries, delivery_id: str, minutes: int) -> bool:
+    """Whether the delivery is still to be carried out, or ended a moment ago."""
+    try:
+        delivery = deliveries.show(delivery_id)
+    except NoSuchDelivery:
+        return False
+    open_still = delivery.state in OPEN or delivery.state is State.HELD
+    return open_still or datetime.now(UTC) < delivery.changed_at + timedelta(minutes=minutes)
+
+
+def _sent(path: Path) -> Response:
+    """The file, or the part of it that is asked for, in pieces."""
+    response = send_file(path, mimetype="application/octet-stream", conditional=True, etag=True)
+    told = f"{request.method} {path.name} status={response.status_code}"
+    if request.range:
+        told += f" range={request.range.to_header()}"
+    response.direct_passthrough = False
+    response.response = _Reading(response.response, told)
+    return response
+
+
+class _Reading:
+    """The pieces of a file while somebody reads them; one line of log when that ends."""
+
+    def __init__(self, pieces: Any, told: str) -> None:
+        self._pieces, self._told = pieces, told
+        self._started, self._count = time.monotonic(), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._count += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Called once, also where the reader went away."""
+        self._pieces.close()
+        ms = round((time.monotonic() - self._started) * 1000)
+        _log.info("staged file read: %s bytes=%d ms=%d", self._told, self._count, ms)
