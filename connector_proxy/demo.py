@@ -32,6 +32,7 @@ from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import read_webhook
 from connector_proxy.logs import mask
+from connector_proxy.progress import Progress
 from connector_proxy.settings import KEYS, Settings
 from connector_proxy.stream import encode
 from connector_proxy.values import EMBEDDED, HostPattern
@@ -156,10 +157,16 @@ def _send(url: str, raw: bytes, files: _FileServer, say: Say) -> requests.Respon
 
 
 def _watch(files: _FileServer, ended: threading.Event, say: Say) -> None:
-    started = time.monotonic()
+    """How far the download is, then that the dataset is being made."""
+    started, progress = time.monotonic(), Progress()
+    progress.tell("download", 0, files.total)
     while not ended.wait(0.5):
-        say(f"  working: {files.progress()}, {time.monotonic() - started:.1f} s")
-    say(f"  answered after {time.monotonic() - started:.2f} s: {files.progress()}")
+        if files.sent < files.total:
+            say(f"  {progress.line(files.sent, files.total)}")
+        else:
+            say(f"  working: all is downloaded, {time.monotonic() - started:.1f} s")
+    seconds = time.monotonic() - started
+    say(f"  answered after {seconds:.2f} s: {files.sent:,} of {files.total:,} bytes downloaded")
 
 
 @contextmanager
@@ -225,17 +232,14 @@ class _FileServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._port = int(self._server.server_address[1])
-        self._sent = 0
+        self.sent = 0
+        self.total = sum(path.stat().st_size for path in self._folder.iterdir())
         self.pattern = f"http://127.0.0.1:{self._port}"
         self.patterns = (HostPattern("http", "127.0.0.1", self._port),)
 
     def url(self, name: str) -> str:
         signature = f"X-Amz-Expires=900&X-Amz-Signature={self._signature}"
         return f"{self.pattern}/exports/{name}?X-Amz-Algorithm=AWS4-HMAC-SHA256&{signature}"
-
-    def progress(self) -> str:
-        total = sum(path.stat().st_size for path in self._folder.iterdir())
-        return f"{self._sent:,} of {total:,} bytes downloaded"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         files = self
@@ -252,7 +256,7 @@ class _FileServer:
                 with path.open("rb") as file:
                     while chunk := file.read(1 << 18):
                         self.wfile.write(chunk)
-                        files._sent += len(chunk)
+                        files.sent += len(chunk)
 
             def log_message(self, *args: Any) -> None:
                 """Quiet: the demonstration tells its own story."""

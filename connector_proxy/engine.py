@@ -25,20 +25,15 @@ from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
-from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import QueueUnavailable
 from connector_proxy.fetching import Fetching
 from connector_proxy.ledger import Begun, Ledger
+from connector_proxy.minutes import Minutes
 from connector_proxy.records import Outcome, Verdict
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
-from connector_proxy.tidying import Tidying
-from connector_proxy.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
-_MINUTE = 60.0
-_PRUNE_EVERY = 60
-_NAMED = 20
 _RECORD_RETRY_SECONDS = 2.0
 
 Write = Callable[[sa.Connection], Any]
@@ -62,7 +57,10 @@ class Engine:
         self._fetching = Fetching(
             settings, self._carrier, self._ledger, self._written, self._stopping
         )
-        self._timer = threading.Thread(target=self._pass_time, name="minutes", daemon=True)
+        minutes = Minutes(settings, self._database, self._queue, self._staging, self._busy_with)
+        self._timer = threading.Thread(
+            target=minutes.run, args=(self._stopping,), name="minutes", daemon=True
+        )
         self._seldom = logs.Seldom()
 
     def start(self) -> None:
@@ -174,33 +172,9 @@ class Engine:
                 _log.error("the database does not take a record, trying on: %s", error)
                 time.sleep(_RECORD_RETRY_SECONDS)
 
-    # -- time ----------------------------------------------------------------------------
-
     def _busy_with(self) -> set[str]:
         with self._counting:
             return set(self._in_hand)
-
-    def _pass_time(self) -> None:
-        """Once a minute what is due; once an hour the old is removed."""
-        administration = Deliveries(self._settings, self._database, self._queue)
-        upkeep = Upkeep(self._queue)
-        tidying = Tidying(self._settings, self._database, self._staging)
-        minutes = 0
-        while not self._stopping.wait(_MINUTE):
-            try:
-                with self._database.write() as connection:
-                    going_on = upkeep.pass_time(connection, _now(), self._busy_with)
-                if going_on:
-                    _log.info("placed in the queue again: %s", " ".join(going_on[:_NAMED]))
-                tidying.each_minute(_now())
-                if minutes % _PRUNE_EVERY == 0:
-                    administration.prune(_now())
-                    tidying.each_hour(_now())
-            except QueueUnavailable as error:
-                _log.error("the minute's work is put off: %s", error)
-            except Exception:  # the next minute may go well, and the thread is needed then
-                _log.exception("the minute's work failed")
-            minutes += 1
 
 
 def _each(connection: sa.Connection, writes: Sequence[Write]) -> list[Any]:

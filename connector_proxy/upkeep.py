@@ -17,6 +17,7 @@ from connector_proxy.tables import deliveries
 from connector_proxy.turns import Turns, change
 
 _CLOCK_TOLERANCE = timedelta(seconds=60)
+_NEAR = timedelta(minutes=15)
 _FORGOTTEN = timedelta(seconds=30)
 
 
@@ -43,6 +44,16 @@ class Upkeep:
             *self._place_lost(connection, now, in_hand),
             *self._replan(connection, now),
         ]
+
+    def near_deadline(self, connection: Connection, now: datetime) -> list[str]:
+        """The ids of waiting deliveries whose URLs stop working within a quarter of an hour, and
+        whose files are not here."""
+        near = sa.select(deliveries.c.delivery_id).where(
+            deliveries.c.state == State.WAITING,
+            deliveries.c.deadline <= rows.ms(now + _NEAR),
+            deliveries.c.fetched_at.is_(None),
+        )
+        return list(connection.execute(near.order_by(deliveries.c.deadline)).scalars())
 
     def _expire(self, connection: Connection, now: datetime) -> None:
         overdue = sa.select(deliveries).where(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connector_proxy.cli import cli
-from connector_proxy.cli.files import Progress
 from connector_proxy.dataset import shelf
+from connector_proxy.progress import Progress
 from tests.conftest import PAYLOADS
+from tests.filestore import FileStore, asked, s3
 
 METADATA = PAYLOADS / "metadata_array.json"
 
@@ -175,10 +177,63 @@ def test_a_manifest_that_names_files_elsewhere_removes_nothing_there(
     assert (tmp_path / "precious").exists()
 
 
-def test_progress_has_a_bar_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress(100_000_000)
-    line = progress._line(0.25, 2.0)
-    assert line == "         [#####               ]  25%  12 MB/s  6 s left"
-    progress.tell("checking", 0.5)
+def test_progress_tells_part_rate_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    progress.tell("download", 20_000_000, 100_000_000)
+    progress._since -= 2.0
+    line = progress.line(40_000_000, 100_000_000)
+    assert line == "download    [########            ]  40%  40 MB  10 MB/s  6 s left"
+    assert progress.line(40_000_000, None) == "download    40 MB  10 MB/s"
     progress.end()
     assert capsys.readouterr().err == "", "nothing where there is no terminal"
+
+
+@pytest.fixture
+def open_hosts(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_PROXY_DOWNLOADHOSTS", f"http://127.0.0.1:{store.port}")
+    monkeypatch.setenv("CONNECTOR_PROXY_GETTRIES", "1")
+
+
+@pytest.mark.usefixtures("open_hosts")
+def test_fetch_makes_a_dataset_of_two_urls_and_says_what_it_did(
+    conf: Path, store: FileStore
+) -> None:
+    urls = store.urls(b"a,b", b"1,2\n3,4\n")
+    result = run(
+        "fetch", "--conf", conf, urls["dataFile"], urls["metadataFile"], "--name", "Spring"
+    )
+    assert result.exit_code == 0, result.output
+    digest = hashlib.sha256(b"1,2\n3,4\n").hexdigest()
+    assert f"SHA-256 of the data file: {digest}" in result.output
+    assert "downloaded 8 bytes" in result.output
+    assert "2 rows of 2 columns" in result.output
+    output = conf.parent / "output"
+    assert {path.name for path in output.iterdir()} == {"Spring.parquet", "Spring.json"}
+
+
+@pytest.mark.usefixtures("open_hosts")
+def test_fetch_goes_on_where_the_same_command_was_cut(conf: Path, store: FileStore) -> None:
+    body = b"1,2\n" * 500_000
+    urls = store.urls(b"a,b", body)
+    store.answers["data"] = s3(body, cut=1_500_000)
+    command = ("fetch", "--conf", conf, urls["dataFile"], urls["metadataFile"])
+    failed = run(*command)
+    assert failed.exit_code == 1
+    assert "could not be downloaded to its end" in failed.output
+    assert "The same command goes on where it was" in failed.output
+    assert "Signature" not in failed.output
+    store.answers["data"] = s3(body)
+    again = run(*command)
+    assert again.exit_code == 0, again.output
+    assert "500,000 rows" in again.output
+    assert asked(store.seen[-1]) == 1_500_000
+    assert sum("/metadata" in one.path for one in store.seen) == 1
+    assert not list((conf.parent / "output").glob(".part-*"))
+
+
+def test_fetch_calls_no_host_that_is_not_allowed(conf: Path, store: FileStore) -> None:
+    urls = store.urls(b"a,b", b"1,2\n")
+    result = run("fetch", "--conf", conf, urls["dataFile"], urls["metadataFile"])
+    assert result.exit_code == 1
+    assert "downloadhosts" in result.output
+    assert store.seen == []

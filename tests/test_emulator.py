@@ -19,6 +19,7 @@ from connector_proxy.cli import cli
 from connector_proxy.emulator import FAILURES, Behaviour, Emulator, Ran
 from connector_proxy.records import Stream
 from connector_proxy.stream import build_request
+from tests.crashing import wait_until
 
 TABLE = b"<Table><InData><occurrenceId>o-1</occurrenceId></InData></Table>"
 OK = Ran(b"<stpResult><status>ok</status></stpResult>")
@@ -155,6 +156,7 @@ def test_the_record_tells_what_ran_without_secrets(tmp_path: Path) -> None:
     ) as running:
         with pytest.raises(requests.ConnectionError):
             post(running, "rest/storedProcesses/A", request(), Authorization="Basic c2VjcmV0")
+        wait_until("recorded", lambda: record.exists() and record.read_text())
         running.behave(fail="fault-4000")
         post(running, "rest/storedProcesses/A", request())
     lines = [json.loads(line) for line in record.read_text().splitlines()]

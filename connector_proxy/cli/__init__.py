@@ -16,8 +16,9 @@ import click
 
 from connector_proxy import __version__, demo, health, logs
 from connector_proxy.cli.common import conf_option, end, loaded
+from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
-from connector_proxy.cli.files import convert, datasets
+from connector_proxy.cli.files import convert, fetch
 from connector_proxy.cli.sas import sas
 from connector_proxy.emulator import (
     FAILURES,
@@ -56,6 +57,7 @@ def cli() -> None:
 cli.add_command(convert)
 cli.add_command(datasets)
 cli.add_command(deliveries)
+cli.add_command(fetch)
 cli.add_command(sas)
 
 
