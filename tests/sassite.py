@@ -70,6 +70,8 @@ class Site:
     """What no log and no answer may hold."""
     contended: bool = False
     """Others want the same dataset: a good run may have lost a race on its way, and say so."""
+    hosts: tuple[str, ...] = (HOST,)
+    """What the store is called."""
     shares: dict[str, Path] = field(default_factory=dict)
     """On Windows: further folders as SAS sees them, and where they really are."""
 
@@ -100,7 +102,7 @@ class Site:
         return Session(
             platform=self.platform,
             encoding=self.encoding,
-            hosts={HOST: ("127.0.0.1", port)},
+            hosts=dict.fromkeys(self.hosts, ("127.0.0.1", port)),
             roots=roots,
             **more,
         )

@@ -1,5 +1,5 @@
-"""stpDownloadFile with files that were downloaded for it: opened by their path where the setting
-``filefolder`` allows it, or fetched from a host inside the house.
+"""stpDownloadFile with files that were downloaded for it and are named by their path, where the
+setting ``filefolder`` allows that.
 
 What such a run must not leave behind or let out: see ``Site``.
 """
@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.filestore import FileStore, s3_error, send
-from tests.sas import Session
-from tests.sassite import EMPTY_SHA, MakeSite, Site, csv, metadata
+from tests.sassite import EMPTY_SHA, MakeSite, Site, metadata
 
 ID = "7451e683-9c1a-4a53-9a3c-0d3f6a8a3e11"
 PAIR = metadata("a", "b")
@@ -375,61 +373,3 @@ def test_an_event_does_not_mind_the_setting(shared: Shared) -> None:
     event = {"guid": "g-1", "eventType": "outboundSystem", "sendParameters": {"stpName": "Events"}}
     answer, _ = shared.site.call(event, "stpAppendRow")
     assert (answer.status, answer.rows) == ("ok", 1), answer
-
-
-# A host inside the house
-
-
-TOKEN = "0123456789abcdef" * 2 + "." + "q-_Z" * 10 + "abc"
-
-
-@pytest.fixture
-def inside(make_site: MakeSite) -> Site:
-    """The store answers as ``proxyhost``, over http."""
-    site = make_site(urlhosts="proxyhost", urlschemes="http")
-    site.session = lambda **more: Session(  # type: ignore[method-assign]
-        platform=site.platform, encoding=site.encoding,
-        hosts={"proxyhost": ("127.0.0.1", site.store.port)}, **more,
-    )  # fmt: skip
-    site.secrets += [TOKEN, "proxyhost"]
-    return site
-
-
-def kept(site: Site, token: str = TOKEN) -> dict[str, Any]:
-    """A payload with URLs of a service that has the files."""
-    urls = [f"http://proxyhost:8100/files/{token}/{name}" for name in ("metadata", "data")]
-    return Shared.named(site.bulk(b"", b""), *urls)
-
-
-def test_the_url_of_a_host_inside_is_fetched_as_it_is(inside: Site) -> None:
-    data = csv([["1", "2"]])
-    inside.store.answers |= {"metadata": send(200, PAIR), "data": send(200, data)}
-    answer, _ = inside.call(kept(inside))
-    assert (answer.status, answer.rows) == ("ok", 1), answer
-    assert answer.sha256 == hashlib.sha256(data).hexdigest()
-    assert [one.path for one in inside.store.seen] == [
-        f"/files/{TOKEN}/metadata",
-        f"/files/{TOKEN}/data",
-    ]
-
-
-def test_a_host_inside_that_refuses_is_told_as_a_store_is(inside: Site, store: FileStore) -> None:
-    store.answers |= {"metadata": s3_error(404, "gone"), "data": send(200, b"")}
-    assert inside.call(kept(inside))[0].code == "file_gone"
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"urlhosts": ".amazonaws.com"}, "leads to a host that is not in urlhosts"),
-        ({"urlschemes": "https"}, "does not begin with a scheme of urlschemes"),
-    ],
-)
-def test_both_settings_are_needed_for_a_host_inside(
-    inside: Site, settings: dict[str, str], words: str
-) -> None:
-    inside.configure(**settings)
-    answer, _ = inside.call(kept(inside))
-    assert answer.code == "url_not_allowed"
-    assert words in answer.message
-    assert inside.store.seen == []
