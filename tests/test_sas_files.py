@@ -232,6 +232,7 @@ ODD = "is not that of a file one folder below filefolder"
         ("{folder}/id/data,temp", ODD),
         ("{folder}/id/da\nta", ODD),
         ("{folder}/id/data\n.", ODD),
+        ("{folder}/id/data\n", ODD),
         ("{folder}/con/data", ODD),
         ("{folder}/id/NUL", ODD),
         ("{folder}/id/com1.txt", ODD),
