@@ -8,13 +8,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
 from connector_proxy.stream import encode
 from tests.filestore import s3_error, send, short
 from tests.sas import Killed, read
@@ -613,6 +617,19 @@ def test_a_host_inside_the_house_is_a_matter_of_two_settings(inside: Site) -> No
         f"/files/{TOKEN}/metadata",
         f"/files/{TOKEN}/data",
     ]
+
+
+def test_the_urls_that_the_service_hands_over_are_taken(
+    inside: Site, tmp_path: Path, settings: Settings
+) -> None:
+    delivery_id = uuid.uuid4().hex
+    (tmp_path / delivery_id).mkdir()
+    own = replace(settings, stageas="url", publicurl="http://proxyhost:8100")
+    answer, _ = inside.call(Staging(tmp_path).handed_over(delivery_id, kept(inside), own))
+    assert (answer.status, answer.rows) == ("ok", 1), answer
+    asked = inside.store.seen[-1].path
+    assert asked.startswith(f"/files/{delivery_id}.")
+    assert asked.endswith("/data")
 
 
 def test_a_host_inside_the_house_refuses_as_a_store_does(inside: Site) -> None:

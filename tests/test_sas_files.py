@@ -7,11 +7,15 @@ What such a run must not leave behind or let out: see ``Site``.
 from __future__ import annotations
 
 import hashlib
+import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
 from tests.sassite import EMPTY_SHA, MakeSite, Site, metadata
 
 ID = "7451e683-9c1a-4a53-9a3c-0d3f6a8a3e11"
@@ -96,6 +100,23 @@ def test_files_are_read_where_they_lie(
     }  # fmt: skip
     assert {one: one.read_bytes() for one in (shared.real / ID).iterdir()} == before
     assert (shared.site.store.seen, run.sleeps) == ([], [])
+
+
+@EVERYWHERE
+def test_the_paths_that_the_service_hands_over_are_taken(
+    make_site: MakeSite,
+    tmp_path: Path,
+    settings: Settings,
+    platform: str,
+    encoding: str,
+    folder: str,
+) -> None:
+    shared = Shared(make_site(platform, encoding), tmp_path / "files of tasks", folder)
+    delivery_id = uuid.uuid4().hex
+    payload = shared.put(PAIR, b"1,2\n", delivery_id)
+    own = replace(settings, stageas="path", publicpath=shared.folder)
+    answer, _ = shared.site.call(Staging(shared.real).handed_over(delivery_id, payload, own))
+    assert (answer.status, answer.rows) == ("ok", 1), answer
 
 
 def test_a_file_without_rows_is_a_dataset_without_rows(shared: Shared) -> None:
