@@ -34,6 +34,7 @@ TESTS = (
     "tests/test_stored_process.py",
     "tests/test_sas_append.py",
     "tests/test_sas_download.py",
+    "tests/test_sas_files.py",
     "tests/test_sas_smoke.py",
 )
 NEEDED = (

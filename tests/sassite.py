@@ -70,6 +70,10 @@ class Site:
     """What no log and no answer may hold."""
     contended: bool = False
     """Others want the same dataset: a good run may have lost a race on its way, and say so."""
+    hosts: tuple[str, ...] = (HOST,)
+    """What the store is called."""
+    shares: dict[str, Path] = field(default_factory=dict)
+    """On Windows: further folders as SAS sees them, and where they really are."""
 
     def __post_init__(self) -> None:
         self.root = WINDOWS_ROOT if self.platform == "windows" else str(self.home)
@@ -87,17 +91,18 @@ class Site:
         path = self.home / "conf" / "config.sas"
         text = path.read_bytes().decode()
         for name, value in settings.items():
-            text, count = re.subn(rf"(?m)^%let {name} =[^;]*;", f"%let {name} = {value};", text)
+            line = f"%let {name} = {value};"
+            text, count = re.subn(rf"(?m)^%let {name} =[^;]*;", lambda _, line=line: line, text)
             assert count == 1, name
         path.write_bytes(text.encode())
 
     def session(self, **more: Any) -> Session:
         port = int(self.store.address.rpartition(":")[2])
-        roots = {self.root: self.home} if self.platform == "windows" else {}
+        roots = {self.root: self.home, **self.shares} if self.platform == "windows" else {}
         return Session(
             platform=self.platform,
             encoding=self.encoding,
-            hosts={HOST: ("127.0.0.1", port)},
+            hosts=dict.fromkeys(self.hosts, ("127.0.0.1", port)),
             roots=roots,
             **more,
         )

@@ -59,7 +59,7 @@ MAIN = """/* A program. */
   %let cp_code = 0;
   %let cp_rows = 0;
   %cp_stage(cp_work)
-  %put NOTE: do what it says, &cp_code, &debug, %superq(hosts);
+  %put NOTE: do what it says, &cp_code, %superq(filefolder), &debug, %superq(hosts);
 %mend cp_main;
 
 %cp_main
@@ -83,6 +83,7 @@ CONFIG = """/* Settings. */
 
 /* Hosts. */
 %let hosts = .example.com;
+%let filefolder = ;
 """
 XML_MAP = """<?xml version="1.0" encoding="UTF-8"?>
 <SXLEMAP name="stream" version="2.1">
@@ -267,6 +268,9 @@ FAULTS = [
     (SETTINGS, "%let debug = 0;", "%let debug = yes;", "4: debug is yes; it is a whole number"),
     (SETTINGS, "%let debug = 0;", "%let debug = ;", "4: debug is empty; it is a whole number"),
     (SETTINGS, "%let debug = 0;", "%let debug = 0;\noptions mprint;", "5: something else than a setting stands here"),
+    (SETTINGS, "filefolder = ;", "filefolder = files;", "8: filefolder is not absolute"),
+    (SETTINGS, "filefolder = ;", 'filefolder = "D:/files";', "8: filefolder holds the character '\"'"),
+    (SETTINGS, "filefolder = ;", "filefolder = &cp_root_files;", "8: filefolder holds the character '&'"),
     (SETTINGS, "%let debug = 0;", "%let debug = 0", "7: a semicolon is missing before %let"),
     (CODE, ", &debug,", ",", "4: no program uses the setting debug"),
 ]  # fmt: skip
@@ -289,6 +293,10 @@ HARMLESS = [
     (CODE, "%let cp_root = C:/SAS;", "%let cp_root = D:\\Größe\\" + "x" * 120 + ";"),
     (SETTINGS, ".example.com;", ".example.com .größe.example " + "x" * 120 + ";"),
     (SETTINGS, "%let debug = 0;", "%let debug = 1;"),
+    (SETTINGS, "filefolder = ;", r"filefolder = \\server\the share\files;"),
+    (SETTINGS, "filefolder = ;", "filefolder = D:/ci360/files;"),
+    (SETTINGS, "filefolder = ;", "filefolder = &cp_root/files;"),
+    (SETTINGS, "filefolder = ;", "filefolder = &cp_root;"),
     (SETTINGS, "/* Hosts. */", "/* Hosts, as ordered on Monday. */"),
     (SETTINGS, "/* Hosts. */", ""),
     (CODE, "    n = 1.5;", "    n = 100.5 + x(1, 40.25);"),

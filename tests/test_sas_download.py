@@ -8,13 +8,17 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
 from connector_proxy.stream import encode
 from tests.filestore import s3_error, send, short
 from tests.sas import Killed, read
@@ -584,6 +588,72 @@ def test_hosts_and_schemes_are_those_of_the_site(make_site: MakeSite) -> None:
     site.configure(urlhosts=f"not-{HOST}")
     payload = site.bulk(PAIR, b"1,2\n", occurrence="o-2")
     assert site.call(payload)[0].code == "url_not_allowed"
+
+
+TOKEN = "0123456789abcdef" * 2 + "." + "q-_Z" * 10 + "abc"
+
+
+@pytest.fixture
+def inside(make_site: MakeSite) -> Site:
+    """A site whose files a service of the house keeps: the store answers as ``proxyhost``."""
+    site = make_site(urlhosts="proxyhost", urlschemes="http")
+    site.hosts = ("proxyhost",)
+    site.secrets += [TOKEN, "proxyhost"]
+    return site
+
+
+def kept(site: Site, data: bytes = b"1,2\n") -> dict[str, Any]:
+    """A payload with the URLs of that service, without a query."""
+    site.store.answers |= {"metadata": send(200, PAIR), "data": send(200, data)}
+    start = f"http://proxyhost:8100/files/{TOKEN}"
+    urls = {"metadataFile": f"{start}/metadata", "dataFile": f"{start}/data"}
+    return {**site.bulk(b"", b""), "presignedUrls": urls}
+
+
+def test_a_host_inside_the_house_is_a_matter_of_two_settings(inside: Site) -> None:
+    answer, _ = inside.call(kept(inside))
+    assert (answer.status, answer.rows) == ("ok", 1), answer
+    assert [one.path for one in inside.store.seen] == [
+        f"/files/{TOKEN}/metadata",
+        f"/files/{TOKEN}/data",
+    ]
+
+
+def test_the_urls_that_the_service_hands_over_are_taken(
+    inside: Site, tmp_path: Path, settings: Settings
+) -> None:
+    delivery_id = uuid.uuid4().hex
+    (tmp_path / delivery_id).mkdir()
+    own = replace(settings, stageas="url", publicurl="http://proxyhost:8100")
+    answer, _ = inside.call(Staging(tmp_path).handed_over(delivery_id, kept(inside), own))
+    assert (answer.status, answer.rows) == ("ok", 1), answer
+    asked = inside.store.seen[-1].path
+    assert asked.startswith(f"/files/{delivery_id}.")
+    assert asked.endswith("/data")
+
+
+def test_a_host_inside_the_house_refuses_as_a_store_does(inside: Site) -> None:
+    payload = kept(inside)
+    inside.store.answers["data"] = send(404, b"")
+    is_refused(inside, payload, "file_gone", "The data file is no longer there")
+    inside.store.answers["data"] = send(503, b"")
+    is_refused(inside, payload, "download_failed", "is not ready")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"urlhosts": ".amazonaws.com"}, "leads to a host that is not in urlhosts"),
+        ({"urlhosts": "proxyhost:8100"}, "leads to a host that is not in urlhosts"),
+        ({"urlschemes": "https"}, "does not begin with a scheme of urlschemes"),
+    ],
+)
+def test_neither_setting_alone_leads_to_a_host_inside_the_house(
+    inside: Site, settings: dict[str, str], words: str
+) -> None:
+    inside.configure(**settings)
+    is_refused(inside, kept(inside), "url_not_allowed", words)
+    assert inside.store.seen == []
 
 
 # The stream

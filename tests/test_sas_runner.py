@@ -948,6 +948,24 @@ def test_a_relative_path_on_windows_is_a_fault() -> None:
     refused("data _null_; file 'o.txt'; put 'a'; run;", "current folder", platform="windows")
 
 
+@pytest.mark.parametrize("name", ["nul", "sub\\COM1.txt", "Aux/x", "x.", "sub /x"])
+def test_a_name_that_windows_does_not_take_is_a_fault(tmp_path: Path, name: str) -> None:
+    program = f"%put %sysfunc(fileexist(C:\\d\\{name}));"
+    refused(program, "does not take", platform="windows", roots={"C:\\d": tmp_path})
+
+
+@pytest.mark.parametrize("name", ["*", "x?"])
+def test_a_path_that_may_be_several_files_is_a_fault(tmp_path: Path, name: str) -> None:
+    refused(f"data _null_; rc = filename('f', '{tmp_path}/{name}'); put rc; run;", "wildcard")
+
+
+def test_a_folder_is_there_but_cannot_be_opened(tmp_path: Path) -> None:
+    program = f"""
+        data _null_; rc = filename('f', '{tmp_path}'); there = fexist('f'); id = fopen('f');
+          put rc there id; run; filename f clear;"""
+    assert lines(run(program)) == ["0 1 0"]
+
+
 def test_filerefs_tell_whether_they_and_their_files_are_there(tmp_path: Path) -> None:
     program = """
         %put %eval(%sysfunc(fileref(t)) > 0);

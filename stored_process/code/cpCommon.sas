@@ -57,9 +57,9 @@
 %macro cp_check_settings;
   %local names number name;
   %let names = liblocation libengine liboptions outputlibref saslogredirect logdays debug
-    urlhosts urlschemes gettries gettimeout lengthslack longestvalue namepattern nameprefix
-    existing badrows;
-  %do number = 1 %to 17;
+    urlhosts urlschemes filefolder gettries gettimeout lengthslack longestvalue namepattern
+    nameprefix existing badrows;
+  %do number = 1 %to 18;
     %let name = %scan(&names, &number);
     %if not %symexist(&name) %then %do;
       %cp_fail(settings, The setting &name is missing in conf/config.sas.)
@@ -79,6 +79,7 @@
     %cp_check_words(urlhosts, )
     %cp_check_words(urlschemes, )
     %cp_check_prefix
+    %cp_check_folder
     %if &cp_code = 0 %then %cp_check_files;
   %end;
 %mend cp_check_settings;
@@ -117,6 +118,21 @@
     %end;
   %end;
 %mend cp_check_prefix;
+
+/* Empty, or a folder that means the same wherever the server happens to stand: on Windows with
+   its drive or share. A quote, &, %, * or ? would not be part of its name. */
+%macro cp_check_folder;
+  %local rule;
+  %let rule = \/;
+  %if &sysscp = WIN %then %let rule = ([A-Za-z]:|[\/\\])[\/\\];
+  %let rule = /^&rule[^\x22\x25\x26\x27\x2A\x3F]+$/;
+  %if %length(%superq(filefolder)) > 0 %then %do;
+    %if %length(%superq(filefolder)) > 500
+      or %sysfunc(prxmatch(&rule, %superq(filefolder))) = 0 %then %do;
+      %cp_fail(settings, The setting filefolder is no whole path or holds a quote or wildcard.)
+    %end;
+  %end;
+%mend cp_check_folder;
 
 %macro cp_check_files;
   %local names number name;

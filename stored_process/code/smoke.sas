@@ -156,6 +156,42 @@
   %sm_tell(24, SUPERQ hands a text on as it is, &e)
 %mend sm_values;
 
+/* A file that is named by its path: a function assigns the fileref, which outlives the step. One
+   that is not there is told by FILEEXIST, a folder is nothing that FOPEN opens. */
+%macro sm_path;
+  %local a b;
+  filename smtemp temp;
+  data _null_;
+    file smtemp;
+    put 'a';
+  run;
+  data _null_;
+    length path folder $ 1024;
+    path = pathname('smtemp');
+    folder = pathname('work');
+    good = fileexist(path) and not fileexist(cats(path, '_none'));
+    if filename('smpath', trim(path)) ne 0 or filename('smfolder', trim(folder)) ne 0 then good = 0;
+    id = fopen('smpath');
+    if id > 0 then rc = fclose(id);
+    else good = 0;
+    id = fopen('smfolder');
+    if id > 0 then do;
+      rc = fclose(id);
+      good = 0;
+    end;
+    call symputx('a', good);
+  run;
+  data _null_;
+    infile smpath recfm=n;
+    input byte $char1.;
+    if _n_ = 1 then call symputx('b', byte = 'a');
+  run;
+  %sm_tell(41, FILENAME and FOPEN take the path of a file, &a and &b)
+  filename smpath clear;
+  filename smfolder clear;
+  filename smtemp clear;
+%mend sm_path;
+
 /* A table that is locked can be read, appended to and replaced by the one who holds it. */
 %macro sm_lock;
   %local engine good;
@@ -210,5 +246,6 @@
 %sm_code
 %sm_lines
 %sm_values
+%sm_path
 %sm_lock
 %sm_http

@@ -2,10 +2,10 @@
    stpDownloadFile: turns one bulk task of CI 360 into a SAS dataset.
 
    The web service hands over the stream INSTREAM with one row, <Table><InData>...: two
-   presigned URLs and what the task is called. The program downloads the metadata file and
-   the data file, reads the data twice, once to learn how wide and of which type its columns
-   are and once to keep it, saves one dataset and tells in _WEBOUT how it went. Either the
-   whole dataset is saved or nothing is.
+   presigned URLs, or the paths of two files below filefolder, and what the task is called. The
+   program downloads the metadata file and the data file, or opens them, reads the data twice,
+   once to learn how wide and of which type its columns are and once to keep it, saves one
+   dataset and tells in _WEBOUT how it went. Either the whole dataset is saved or nothing is.
 
    Reasoned from the SAS 9.4 documentation, not run on SAS.
 */
@@ -16,8 +16,8 @@
 %include "&cp_root/conf/config.sas";
 %include "&cp_root/code/cpCommon.sas";
 
-/* Takes the row apart. The URLs come out of a request, so they are checked here, in the DATA
-   step: a macro variable exists only for one that has passed. */
+/* Takes the row apart. The addresses come out of a request, so they are checked here, in the
+   DATA step: a macro variable exists only for one that has passed. */
 %macro cp_read_request;
   %local rows code;
   %let rows = 0;
@@ -25,8 +25,8 @@
   %cp_open_stream(cpmap)
   %if &cp_code = 0 %then %do;
     data _null_;
-      length code $ 32 note what $ 200 address scheme rest authority host port $ 8192
-        name part $ 600;
+      length code $ 32 note what $ 200 name part $ 600
+        address scheme rest authority host port folder begin $ 8192;
       set cpreq.InData;
       call symputx('rows', _n_);
       if _n_ > 1 then stop;
@@ -37,8 +37,6 @@
       if missing(note) then do;
         %cp_name_dataset
         call symputx('cp_dataset', name);
-        call symputx('cp_metaurl', metadataFile);
-        call symputx('cp_dataurl', dataFile);
       end;
     run;
     %if &syserr > 4 %then %do;
@@ -63,14 +61,57 @@
     code = 'url_not_allowed';
     what = 'metadata file';
     address = left(metadataFile);
-    %cp_check_url
+    %cp_take_address(cp_metaurl, cp_metapath)
     what = 'data file';
     address = left(dataFile);
     if missing(note) then do;
-      %cp_check_url
+      %cp_take_address(cp_dataurl, cp_datapath)
     end;
   end;
 %mend cp_check_request;
+
+/* Statements: hand ADDRESS, which tells where WHAT is, to the macro variable that URL or PATH
+   names, or set NOTE. What begins with a slash or a drive is a path. */
+%macro cp_take_address(url, path);
+  if missing(address) then do;
+    code = 'url_missing';
+    note = cats(catx(' ', 'The URL of the', what, 'is empty'), '.');
+  end;
+  else if prxmatch('/^([A-Za-z]:)?[\/\\]/', address) > 0 then do;
+    %cp_check_path
+    if missing(note) then call symputx("&path", address);
+    else note = cats(catx(' ', 'The path of the', what, note), '.');
+  end;
+  else do;
+    %cp_check_url
+    if missing(note) then call symputx("&url", address);
+    else note = cats(catx(' ', 'The URL of the', what, note), '.');
+  end;
+%mend cp_take_address;
+
+/* Statements: set NOTE unless ADDRESS, the path of WHAT, names a file one folder below that of
+   the setting. Both slashes are the same, on Windows upper and lower case too. What is opened is
+   put together anew, so that nothing but the two names comes out of the request: no .., no
+   device of Windows, no wildcard. A line break would pass $ alone. */
+%macro cp_check_path;
+  folder = symget('filefolder');
+  folder = prxchange('s/[\/\\]+$//', 1, trim(folder));
+  begin = substr(address, 1, length(folder));
+  rest = translate(substr(address, length(folder) + 1), '/', '\');
+  if missing(folder) then note = 'is not allowed: filefolder in conf/config.sas is empty';
+  else if %cp_folded(begin) ne %cp_folded(folder) then note = 'does not begin with filefolder';
+  else if length(rest) > 130 or prxmatch(
+    '/^\/[0-9A-Za-z_-]{1,64}\/[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*(?!\n)$/', trim(rest)) = 0
+    or prxmatch('/\/(con|prn|aux|nul|com\d|lpt\d)(\.|\/|$)/i', trim(rest)) > 0 then
+    note = 'is not that of a file one folder below filefolder';
+  else address = cats(folder, rest);
+%mend cp_check_path;
+
+/* An expression: TEXT, a path, as it is compared. */
+%macro cp_folded(text);
+  %if &sysscp = WIN %then lowcase(translate(&text, '/', '\'));
+  %else translate(&text, '/', '\');
+%mend cp_folded;
 
 /* Statements: set NOTE unless ADDRESS, the URL of WHAT, may be fetched. What is left after
    the third test (RFC 3986, no quote but ') cannot end the string it will stand in. */
@@ -80,11 +121,7 @@
   authority = scan(substr(rest, 4), 1, '/?#', 'm');
   host = lowcase(scan(authority, 1, ':', 'm'));
   port = scan(authority, 2, ':', 'm');
-  if missing(address) then do;
-    code = 'url_missing';
-    note = 'is empty';
-  end;
-  else if length(address) > 8000 then note = 'is longer than 8000 characters';
+  if length(address) > 8000 then note = 'is longer than 8000 characters';
   else if verify(trim(address), '-._~:/?#[]@!$&()*+,;=%0123456789' || "'"
     || 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ') > 0 then
     note = 'holds a character that no URL may have';
@@ -99,7 +136,6 @@
   else do;
     %cp_check_host
   end;
-  if not missing(note) then note = cats(catx(' ', 'The URL of the', what, note), '.');
 %mend cp_check_url;
 
 /* Statements: set NOTE unless HOST is one of urlhosts. The bar marks the end of both, so that
@@ -161,15 +197,54 @@
   name = prxchange('s/_rej$/_re_/i', 1, trim(name));
 %mend cp_name_dataset;
 
+/* Makes CPMETA and CPDATA the two files, wherever they come from. */
 %macro cp_download;
-  filename cpmeta temp;
-  filename cpdata temp;
   filename cphead temp;
-  %cp_get(cp_metaurl, cpmeta, metadata file)
+  %cp_fetch(cp_metaurl, cp_metapath, cpmeta, metadata file)
   %if &cp_code = 0 %then %do;
-    %cp_get(cp_dataurl, cpdata, data file)
+    %cp_fetch(cp_dataurl, cp_datapath, cpdata, data file)
   %end;
 %mend cp_download;
+
+%macro cp_fetch(url, path, target, what);
+  %if %length(%superq(&path)) > 0 %then %do;
+    %cp_open_file(&path, &target, &what)
+  %end;
+  %else %do;
+    filename &target temp;
+    %cp_get(&url, &target, &what)
+  %end;
+%mend cp_fetch;
+
+/* Assigns TARGET to the file whose path is in the macro variable that ADDRESS names; it is read
+   where it lies. The path is text for nobody but functions. A folder that is away may be a share
+   that comes back. */
+%macro cp_open_file(address, target, what);
+  %local state;
+  data _null_;
+    length path folder $ 1024 state $ 8;
+    path = symget("&address");
+    folder = prxchange('s/\/[^\/]*\/[^\/]*$//', 1, trim(path));
+    if not fileexist(folder) then state = 'away';
+    else if not fileexist(path) then state = 'gone';
+    else if filename("&target", trim(path)) ne 0 then state = 'shut';
+    else do;
+      id = fopen("&target");
+      if id > 0 then rc = fclose(id);
+      else state = 'shut';
+    end;
+    call symputx('state', state);
+  run;
+  %if &state = away %then %do;
+    %cp_fail(download_failed, The folder of the setting filefolder cannot be reached.)
+  %end;
+  %else %if &state = gone %then %do;
+    %cp_fail(file_gone, The &what is not in filefolder or this account may not see it.)
+  %end;
+  %else %if &state = shut %then %do;
+    %cp_fail(download_failed, The &what cannot be opened by the account of the SAS server.)
+  %end;
+%mend cp_open_file;
 
 /* GETs the URL in the macro variable that ADDRESS names into the fileref TARGET. Only no
    answer and 5xx are worth another try: what S3 refuses it refuses again. */
@@ -272,15 +347,16 @@
   run;
 %mend cp_sniff;
 
-/* The digest of the data file as it was downloaded. HASHING_FILE refuses an empty file. */
+/* The digest of the data file as it came. HASHING_FILE refuses an empty file. */
 %macro cp_digest;
   %if &cp_first = none %then %do;
     %let cp_sha = e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855;
   %end;
   %else %do;
     data _null_;
-      length digest $ 64;
-      digest = lowcase(hashing_file('sha256', pathname('cpdata')));
+      length digest $ 64 path $ 1024;
+      path = pathname('cpdata');
+      digest = lowcase(hashing_file('sha256', trim(path)));
       call symputx('cp_sha', digest);
     run;
   %end;
@@ -1028,7 +1104,8 @@
 %macro cp_main;
   %local cp_program cp_code cp_message cp_note cp_options cp_occurrence cp_dataset cp_rows
     cp_columns cp_rejected cp_unreadable cp_sha cp_lib cp_logged cp_work cp_mark cp_metaurl
-    cp_dataurl cp_http cp_first cp_kinds cp_digits cp_room cp_lrecl cp_classes cp_all_bytes;
+    cp_metapath cp_dataurl cp_datapath cp_http cp_first cp_kinds cp_digits cp_room cp_lrecl
+    cp_classes cp_all_bytes;
   %let cp_program = stpDownloadFile;
   %cp_begin
   %cp_stage(cp_check_settings)

@@ -27,6 +27,9 @@
 /* Schemes that a URL may have, separated by blanks and in lower case. */
 %let urlschemes = https;
 
+/* Folder, as this server sees it, in which files may be named by their path; empty: nowhere. */
+%let filefolder = ;
+
 /* Tries of each download before it counts as failed. */
 %let gettries = 3;
 

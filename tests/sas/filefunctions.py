@@ -126,7 +126,10 @@ def _fopen(ctx: Any, name: bytes, mode: bytes = b"i") -> float:
     found = ctx.session.filerefs.get(_text(ctx, name).lower())
     if found is None or not found.exists():
         return 0.0
-    return _open_id(ctx, _OpenFile(len(found.read())))
+    try:
+        return _open_id(ctx, _OpenFile(len(found.read())))
+    except OSError:  # a folder, or a file that the account may not read
+        return 0.0
 
 
 def _finfo(ctx: Any, number: Any, item: bytes) -> bytes:

@@ -129,7 +129,12 @@ class FileRefs:
         layout = self._layout(use, fileref)
         if not fileref.exists() or (fileref.path and fileref.path.is_dir()):
             raise StepError(f"Physical file does not exist, {fileref.shown}.", 1012)
-        raw = fileref.read()
+        try:
+            raw = fileref.read()
+        except OSError:
+            raise StepError(
+                f"Insufficient authorization to access {fileref.shown}.", 1012
+            ) from None
         if not use.quoted and use.where.lower() == "instream" and not raw:
             raise Fault("an empty instream is read: the stored process server would hang")
         return Reader(use.where, raw, layout, self.warn)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.sas.errors import Fault
 
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
 
 class Paths:
     """On Unix a path is a path. On the simulated Windows a path begins with one of ``roots``, both
@@ -23,12 +25,17 @@ class Paths:
 
     def real(self, text: str) -> Path:
         """The real path; on Windows a place that does not exist when no root fits."""
+        if re.search(r"[*?]", text):
+            raise Fault(f"the path {text!r} has a wildcard: it may be several files")
         if not self.windows:
             return Path(text)
         names = re.split(r"[\\/]+", text.rstrip("\\/"))
         if not re.match(r"[A-Za-z]:[\\/]|\\\\|//", text):
             raise Fault(f"the path {text!r} depends on the current folder of the server")
         low = tuple(one.lower() for one in names)
+        for name in low:
+            if _DEVICE.fullmatch(name) or (name.strip(".") and name[-1] in ". "):
+                raise Fault(f"Windows does not take {name!r} for the name of a file or folder")
         for root in sorted(self._roots, key=len, reverse=True):
             if low[: len(root)] == root:
                 return self._below(self._roots[root], names[len(root) :])

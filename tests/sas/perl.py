@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from tests.sas.errors import Fault, Unknown
 
-_ESCAPES = set("dDwWsSbBtnrf0123456789xAZ")
+_ESCAPES = set("dDwWsSbBtnrf0123456789xA")
 _FLAGS = {"i": re.IGNORECASE, "x": re.VERBOSE, "s": re.DOTALL, "m": re.MULTILINE}
 _CLOSING = {"(": ")", "[": "]", "{": "}", "<": ">"}
 

@@ -6,6 +6,7 @@ Facts only. What is shipped tells which settings there are and which of them are
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from connector_proxy.sascode import lexer, site, unit
@@ -25,7 +26,9 @@ def check(files: Files, shipped: Files, sources: Mapping[str, Source]) -> Iterat
     yield from _includes(files, sources)
     if CONFIG in files:
         yield from _only_settings(files[CONFIG])
-        yield from _settings(site.settings(files[CONFIG]), site.settings(shipped[CONFIG]))
+        own = site.settings(files[CONFIG])
+        yield from _settings(own, site.settings(shipped[CONFIG]))
+        yield from _file_folder(own)
 
 
 def _roots(files: Files, shipped: Files) -> Iterator[Finding]:
@@ -79,6 +82,16 @@ def _settings(own: Mapping[str, Setting], shipped: Mapping[str, Setting]) -> Ite
                 CONFIG, 0, f"the setting {setting.name} is missing",
                 f"Add the line: %let {setting.name} = {setting.value};",
             )  # fmt: skip
+
+
+def _file_folder(own: Mapping[str, Setting]) -> Iterator[Finding]:
+    setting = own.get("filefolder")
+    below = re.sub(r"^&cp_root\b\.?", "", setting.value) if setting else ""
+    if setting and below and (issue := site.root_issue(below)):
+        yield Finding(
+            CONFIG, setting.line, f"{setting.name} {issue}",
+            r"Write it as: %let filefolder = \\server\share\files;",
+        )  # fmt: skip
 
 
 def expected(shipped: Files) -> frozenset[str]:

@@ -115,5 +115,6 @@ def _used(code: Sequence[Token]) -> Iterator[tuple[str, int]]:
                 yield name.lower(), token.line
         elif token.low in _BY_NAME:
             (argument, *_) = [*lexer.arguments(code, at + 1), []]
-            if len(argument) == 1 and argument[0].kind in ("word", "string"):
+            named = len(argument) == 1 and argument[0].kind in ("word", "string")
+            if named and "&" not in argument[0].text:
                 yield argument[0].low.strip("'\""), token.line
