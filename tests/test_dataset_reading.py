@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connector_proxy.dataset import strict, tidy
 from connector_proxy.dataset.duck import Duck, Misread, source
-from connector_proxy.dataset.tidy import Tidy
+from connector_proxy.dataset.tidy import NotPlain, Tidy
 from connector_proxy.errors import Refused
 from tests.datasets import as_csv
 
@@ -58,6 +58,14 @@ def files(draw: st.DrawFn) -> tuple[bytes, int]:
     ], width
 
 
+def looked_at(path: Path, width: int) -> Tidy | None:
+    """What the quick look vouches for."""
+    found = tidy.tidied(path, width, path.parent, lambda read: None)
+    if found and not found.vouched:
+        found = tidy.in_pieces(path, width, path.parent, lambda read: None)
+    return found
+
+
 @tried(max_examples=2000, deadline=None)
 @given(file=files())
 @example(file=(b"a\r\n", 1))
@@ -74,7 +82,7 @@ def test_duckdb_reads_what_the_quick_look_vouches_for_as_the_strict_reader_does(
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "data"
         path.write_bytes(data)
-        found = tidy.tidied(path, width, Path(name), lambda read: None)
+        found = looked_at(path, width)
         if not found:
             return
         try:
@@ -148,20 +156,39 @@ def test_a_large_file_is_cut_into_pieces_of_whole_rows_and_read_in_order(
     monkeypatch.setattr(tidy, "PIECE", 5000)
     rows = [[str(number), 'line\nbreak "and" quote' * (number % 7), ""] for number in range(3000)]
     (tmp_path / "data").write_bytes(as_csv(rows, "\r\n"))
-    found = tidy.tidied(tmp_path / "data", 3, tmp_path, lambda read: None)
+    found = looked_at(tmp_path / "data", 3)
     assert found and len(found.paths) > 10 and found.rows == 3000
     assert read(duck, found, 3) == rows
 
 
 def test_a_plain_file_is_used_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"1,2\n3,4\n")
-    found = tidy.tidied(tmp_path / "data", 2, tmp_path, lambda read: None)
-    assert found == Tidy((tmp_path / "data",), 2, whole=True)
+    found = looked_at(tmp_path / "data", 2)
+    assert found and (found.paths, found.rows) == ((tmp_path / "data",), 2)
+    assert (found.whole, found.row_length) == (True, 4)
+
+
+@pytest.mark.parametrize(
+    ("later", "sound"), [(b'"x",y\n', True), (b"x,y\r\n", True), (b"\n", False), (b"x\n", False)]
+)
+def test_a_file_that_only_begins_like_a_plain_one_is_not_taken_for_one(
+    later: bytes, sound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy, "CHUNK", 100)
+    path = tmp_path / "data"
+    path.write_bytes(b"1,2\n" * 200 + later + b"3,4\n" * 200)
+    begun = tidy.tidied(path, 2, tmp_path, lambda read: None)
+    assert begun and begun.paths == (path,) and not begun.vouched
+    with pytest.raises(NotPlain):
+        begun.counted.result()
+    found = looked_at(path, 2)
+    assert bool(found) == sound
+    assert found is None or (found.rows, found.whole) == (401, False)
 
 
 def test_names_of_folders_are_not_taken_for_patterns(tmp_path: Path, duck: Duck) -> None:
     odd = tmp_path / "a[b]*'c"
     odd.mkdir()
     (odd / "data").write_bytes(b"1,2\n")
-    found = tidy.tidied(odd / "data", 2, odd, lambda read: None)
+    found = looked_at(odd / "data", 2)
     assert found and read(duck, found, 2) == [["1", "2"]]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from connector_proxy.settings import Settings
+from connector_proxy.staging import Staging
 from connector_proxy.values import HostPattern
 from tests.conftest import PAYLOADS, Service, payload
 from tests.filestore import FileStore, endless, s3_error, send, short, zipped
@@ -182,6 +183,7 @@ def test_the_same_occurrence_again_replaces_its_dataset(
 ) -> None:
     first = post(embedded_service, store, b"a,b", b"1,2\n")
     store.urls(b"a,b", b"3,4\n")
+    Staging(settings.downloadfolder).remove(first.json()["deliveryId"])
     embedded_service.deliveries.replay(first.json()["deliveryId"], datetime.now(UTC))
     assert embedded_service.ended(first, attempts=2)["state"] == "done"
     assert rows(settings, first) == [["a", "b"], ["3", "4"]]

@@ -54,8 +54,7 @@ def write_parquet(material: Material, target: Path) -> None:
 
 def _group_size(material: Material) -> int:
     """Rows of a group, which each thread holds in memory until it is written."""
-    length = sum(path.stat().st_size for path in material.tidy.paths)
-    row = length // max(1, material.tidy.rows) + _BYTES_OF_A_VALUE * len(material.columns)
+    row = material.tidy.row_length + _BYTES_OF_A_VALUE * len(material.columns)
     return max(_LEAST_GROUP, min(_GROUP_BYTES // row, _MOST_GROUP) // _LEAST_GROUP * _LEAST_GROUP)
 
 

@@ -17,10 +17,10 @@ from connector_proxy.dataset.formats import Material
 from connector_proxy.dataset.outputs import Origin, Outputs, Wanted
 from connector_proxy.dataset.packed import unpacked
 from connector_proxy.dataset.rejects import Judge, Rejects
-from connector_proxy.dataset.tidy import Tidy, cleaned, tidied
+from connector_proxy.dataset.tidy import NotPlain, Tidy, cleaned, in_pieces, tidied
 from connector_proxy.errors import Refused
 
-_TRIES = 6
+_TRIES = 7
 Tell = Callable[[str, float], None]
 """Is told what is done at the moment, and the part of it that is done."""
 
@@ -95,8 +95,12 @@ class _Work:
 
     def make(self, outputs: Outputs, origin: Origin) -> Made:
         """Read, write, publish."""
-        tidy = tidied(self._data, len(self._columns), self._new_folder(), self._told_bytes())
-        tidy = self._written(tidy or self._strictly(), outputs)
+        begun = tidied(self._data, len(self._columns), self._new_folder(), self._told_bytes())
+        try:
+            tidy = self._written(begun or self._strictly(), outputs)
+        finally:
+            if begun:
+                begun.counted.exception()  # its thread has the file open until then
         rejected = self._rejects.count if self._rejects else 0
         manifest = self._manifest(outputs.name, origin, tidy.rows, rejected)
         outputs.publish(manifest, self._rejects.path if self._rejects and rejected else None)
@@ -132,21 +136,35 @@ class _Work:
                 if self._in_the_way is _InTheWay.KIND:
                     self._settle(tidy)
                 outputs.write(self._material(tidy))
-                return tidy
-            except Unfit:
-                if self._in_the_way is not _InTheWay.NOTHING:
-                    self._judge = rejects.by_kind(self._columns, self._kinds, self._limits)
-                    tidy = self._strictly()
-                self._in_the_way = _InTheWay(self._in_the_way + 1)
-            except Misread:
-                tidy = self._strictly()
-            except Cramped:
-                self._duck.work_slowly()
+                if tidy.vouched:
+                    return tidy
+                tidy = self._in_pieces()
+            except (NotPlain, Unfit, Misread, Cramped) as trouble:
+                tidy = self._after(trouble, tidy) if tidy.vouched else self._in_pieces()
         raise Refused(
             "The data file was read in two ways, and they differ.",
             code="dataset_fault",
             advice="Nothing was written. Report this as a fault; as csv the file can be written.",
         )
+
+    def _in_pieces(self) -> Tidy:
+        """The rows of a file that only began like a plain one."""
+        folder = self._new_folder()
+        pieces = in_pieces(self._data, len(self._columns), folder, self._told_bytes())
+        return pieces or self._strictly()
+
+    def _after(self, trouble: Exception, tidy: Tidy) -> Tidy:
+        """What to try next with a file whose look found nothing."""
+        if isinstance(trouble, Misread):
+            return self._strictly()
+        if isinstance(trouble, Cramped):
+            self._duck.work_slowly()
+            return tidy
+        if self._in_the_way is not _InTheWay.NOTHING:
+            self._judge = rejects.by_kind(self._columns, self._kinds, self._limits)
+            tidy = self._strictly()
+        self._in_the_way = _InTheWay(self._in_the_way + 1)
+        return tidy
 
     def _settle(self, tidy: Tidy) -> None:
         self._kinds, self._notes = settled_kinds(self._duck, tidy, self._columns, self._limits)

@@ -4,9 +4,9 @@ DuckDB reads fast, but otherwise than the strict reader: it passes over empty li
 too many, loses the row of a file of one line that ends in CR LF, and fails or errs where a quote
 meets the border between two of its threads (docs/decisions/004-datasets.md). So each file goes
 through one quick look at quotes, commas and line ends. A plain file without quotes is used as it
-lies there. Any other one that is sound is copied into pieces that begin and end with whole rows,
-with LF as line end; DuckDB reads each of them with one thread. What is not sound, or was only
-looked at too quickly, is left to the strict reader (``cleaned``).
+lies there, while a thread looks through it. Any other one that is sound is copied into pieces that
+begin and end with whole rows, with LF as line end; DuckDB reads each of them with one thread. What
+is not sound, or was only looked at too quickly, is left to the strict reader (``cleaned``).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,12 +38,34 @@ Tell = Callable[[int], None]
 class Tidy:
     """Sound CSV: ``paths`` in their order hold ``rows`` rows, LF behind each but perhaps the last.
     ``whole`` says that several threads may read one file; ``long`` that there are rows beyond
-    ``LONG_ROW``."""
+    ``LONG_ROW``. ``counted`` gives the rows; a plain file may still be looked at then."""
 
     paths: tuple[Path, ...]
-    rows: int
+    counted: Future[int]
     whole: bool = False
     long: bool = False
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are. Raises ``NotPlain`` where the look at a plain file found
+        something that is for the other ways of reading."""
+        return self.counted.result()
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the look found nothing; waits for it."""
+        return self.counted.exception() is None
+
+    @property
+    def row_length(self) -> int:
+        """About how many bytes a row has, by the beginning of the first file."""
+        with self.paths[0].open("rb") as file:
+            beginning = file.read(CHUNK)
+        return len(beginning) // max(1, beginning.count(b"\n"))
+
+
+class NotPlain(Exception):
+    """A file began like a plain one and goes on otherwise."""
 
 
 class _Unsound(Exception):
@@ -51,14 +73,46 @@ class _Unsound(Exception):
 
 
 def tidied(path: Path, width: int, folder: Path, tell: Tell) -> Tidy | None:
-    """``path`` as it is, or sound pieces of it in ``folder``; None where the quick look finds
-    something that is for the strict reader."""
+    """``path`` as it is where it begins like a plain file (its ``rows`` may say otherwise), else
+    as ``in_pieces``."""
+    with path.open("rb") as file:
+        begins_plain = _is_plain(file.read(CHUNK))
+    if begins_plain:
+        return Tidy((path,), _in_thread(lambda: _look_through(path, width)), whole=True)
+    return in_pieces(path, width, folder, tell)
+
+
+def _is_plain(chunk: bytes) -> bool:
+    """Whether there is neither a quote nor a CR nor a byte order mark."""
+    return not (b'"' in chunk or b"\r" in chunk or chunk.startswith(BOM))
+
+
+def _look_through(path: Path, width: int) -> int:
+    """The rows of a plain file; raises ``NotPlain``."""
+    look = _Look(width)
     try:
-        look = _Look(width)
         with path.open("rb") as file:
-            plain = _all_plain(look, file, tell)
-        if plain:
-            return Tidy((path,), look.rows, whole=True)
+            for chunk in _chunks(file, lambda read: None):
+                if not _is_plain(chunk):
+                    raise NotPlain
+                look.at_plain(chunk)
+        look.end()
+    except _Unsound:
+        raise NotPlain from None
+    return look.rows
+
+
+def _in_thread(work: Callable[[], int]) -> Future[int]:
+    pool = ThreadPoolExecutor(1, "quick look")
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future
+
+
+def in_pieces(path: Path, width: int, folder: Path, tell: Tell) -> Tidy | None:
+    """Sound pieces of ``path`` in ``folder``; None where the quick look finds something that is
+    for the strict reader."""
+    try:
         look, pieces = _Look(width), _Pieces(folder)
         with path.open("rb") as file, pieces:
             for chunk in _chunks(file, tell):
@@ -66,19 +120,14 @@ def tidied(path: Path, width: int, folder: Path, tell: Tell) -> Tidy | None:
         look.end()
     except _Unsound:
         return None
-    return Tidy(pieces.paths, look.rows)
+    return Tidy(pieces.paths, known(look.rows))
 
 
-def _all_plain(look: _Look, file: BufferedReader, tell: Tell) -> bool:
-    """Whether there is neither a quote nor a CR nor a byte order mark."""
-    if file.peek(3).startswith(BOM):
-        return False
-    for chunk in _chunks(file, tell):
-        if b'"' in chunk or b"\r" in chunk:
-            return False
-        look.at_plain(chunk)
-    look.end()
-    return True
+def known(rows: int) -> Future[int]:
+    """A number of rows that is known already."""
+    future: Future[int] = Future()
+    future.set_result(rows)
+    return future
 
 
 def _chunks(file: BinaryIO, tell: Tell) -> Iterator[bytes]:
@@ -198,7 +247,7 @@ def cleaned(rows: Iterable[strict.Row], folder: Path) -> Tidy:
             pieces.add(text, whole_rows=True)
             count += 1
             long = long or len(text) > LONG_ROW
-    return Tidy(pieces.paths, count, long=long)
+    return Tidy(pieces.paths, known(count), long=long)
 
 
 def _as_csv(rows: Iterable[strict.Row]) -> Iterator[bytes]:
