@@ -62,6 +62,7 @@ mutate: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/files.py --rows 1000000 10000000
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

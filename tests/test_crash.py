@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from connector_proxy.emulator import Emulator
 from connector_proxy.intake import read_webhook
 from connector_proxy.ledger import Arrival, Ledger
 from connector_proxy.records import State
+from tests.conftest import PAYLOADS
 from tests.crashing import (
     PATIENCE,
     Gate,
@@ -26,6 +29,7 @@ from tests.crashing import (
     triggered,
     wait_until,
 )
+from tests.filestore import FileStore, asked, Dripping, s3
 
 KILLS = 25
 
@@ -60,6 +64,42 @@ def test_nothing_is_lost_or_done_twice_when_processes_die_at_any_moment(tmp_path
     figures.check()
     assert figures.kills.total() == KILLS
     assert figures.states[State.DONE] > KILLS
+
+
+def test_a_download_goes_on_where_killed_processes_left_it(
+    started: Starter, sas: Emulator, gate: Gate, store: FileStore
+) -> None:
+    """Both processes are killed twice in the middle of it; that is no attempt, and nothing that
+    is surely on the disk comes again."""
+    gate.open()
+    body = random.Random(360).randbytes(96 << 20)
+    document = json.loads((PAYLOADS / "bulk_stp.json").read_text("utf-8"))
+    document["presignedUrls"] = store.urls(b"a,b", body)
+    slow = Dripping(body)
+    store.answers["data"] = slow
+    service = started(downloadhosts=store.address, stage="True", publicurl="http://127.0.0.1:1")
+    part = service.settings.downloadfolder
+    delivery_id = service.accept(json.dumps(document).encode())
+    for least in (32 << 20, 64 << 20):
+        wait_until("so much is there", lambda some=least: noted(part / delivery_id) >= some)
+        service.kill_both()
+        service.start()
+    store.answers["data"] = s3(body)
+    slow.stop.set()
+    record = service.ends_as(delivery_id, State.DONE)
+    assert [one["verdict"] for one in record["attempts"]] == ["done"]
+    begun = [asked(one) for one in store.seen if "/data" in one.path]
+    assert begun[0] == 0
+    assert begun[1] >= 32 << 20
+    assert begun[2] >= 64 << 20
+    assert arrived(sas).total() == 1
+
+
+def noted(folder: Path) -> int:
+    """Bytes of a download that are surely on the disk."""
+    with suppress(OSError, ValueError):
+        return int(json.loads((folder / "data.part.json").read_text("utf-8"))["length"])
+    return 0
 
 
 def test_it_holds_the_delivery_whose_attempt_was_in_hand(
