@@ -29,7 +29,7 @@ from tests.crashing import (
     triggered,
     wait_until,
 )
-from tests.filestore import FileStore, asked, Dripping, s3
+from tests.filestore import Dripping, FileStore, asked, s3
 
 KILLS = 25
 
