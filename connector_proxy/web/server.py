@@ -129,7 +129,7 @@ class Server:
             connection_limit=_connection_limit(settings.threads),
             channel_timeout=60,
             asyncore_use_poll=hasattr(select, "poll"),
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,  # web/proxies.py does
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
