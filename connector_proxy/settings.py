@@ -53,6 +53,10 @@ class Settings:
     proglog: str
     loglevel: str
     logfilepath: Path
+    logformat: str
+    logfilemb: int
+    logfiles: int
+    logdays: int
     connecttimeout: float
     readtimeout: float
     cabundle: Path | None
@@ -148,6 +152,14 @@ KEYS = (
         "DEBUG, INFO, WARNING, ERROR or CRITICAL."),
     Key("logfilepath", SERVICE_INI, values.folder, ".\\logs\\", False,
         "Folder of the log file."),
+    Key("logformat", SERVICE_INI, values.word("text", "json"), "text", False,
+        "What a line of the log is: text, or an object of json."),
+    Key("logfilemb", SERVICE_INI, values.whole(1, 10_000), "10", False,
+        "Megabytes of the log file; then, and when a day is over, it is renamed."),
+    Key("logfiles", SERVICE_INI, values.whole(1, 1000), "30", False,
+        "Old log files that are kept."),
+    Key("logdays", SERVICE_INI, values.whole(1, 36500), "30", False,
+        "Days that old log files are kept."),
     Key("connecttimeout", SERVICE_INI, values.number(0.1, 300), "5", True,
         "Seconds to wait for a connection."),
     Key("readtimeout", SERVICE_INI, values.number(0.1, 86400), "300", True,

@@ -73,8 +73,7 @@ def install(app: Flask) -> None:
 def _begin() -> None:
     given = request.headers.get("x-ci360-con-inv-trace-id") or request.headers.get("X-Request-ID")
     g.request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    logs.request_id.set(g.request_id)
-    logs.delivery_id.set("-")
+    logs.work_on(request=g.request_id)
 
 
 def _end(response: Response) -> Response:

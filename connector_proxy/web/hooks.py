@@ -3,6 +3,7 @@ where a delivery can be looked at."""
 
 from __future__ import annotations
 
+import logging
 import re
 
 from flask import Flask, Response, g, request
@@ -14,6 +15,7 @@ from connector_proxy.errors import NoSuchDelivery
 from connector_proxy.web import answers
 from connector_proxy.web.access import Caller, may_call
 
+_log = logging.getLogger(__name__)
 _WHOLE_ID = re.compile("[0-9a-f]{32}")
 
 
@@ -26,6 +28,7 @@ def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
         query = request.args if request.query_string else {}
         accepted = acceptor.accept(request.get_data(), query, g.request_id)
         logs.delivery_id.set(accepted.delivery_id)
+        _log.debug("accepted%s", ", a duplicate" if accepted.duplicate else "")
         if accepted.duplicate:
             return answers.of_duplicate(deliveries.show(accepted.delivery_id))
         delivery = acceptor.first_verdict(accepted)

@@ -31,6 +31,7 @@ _SPARE = 20
 """Connections below waitress's limit where ours makes room, so that it never stops taking them."""
 
 _log = logging.getLogger(__name__)
+logging.getLogger("waitress").addFilter(logs.Seldom())
 
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
@@ -39,8 +40,7 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         request_id = uuid.uuid4().hex
-        logs.request_id.set(request_id)
-        logs.delivery_id.set("-")
+        logs.work_on(request=request_id)
         if not isinstance(error, connections.TooSlow):  # those are counted
             _log.info("rejected status=%d by the server", error.code)
         body = json.dumps(http_error(error.code, request_id)).encode()
