@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -29,6 +29,9 @@ _MASKS = (
 """What a text must hold for a look, the secret, and what is shown instead."""
 
 _QUERY = re.compile(r"(\?|%3F)[^\s]*(=|%3D)|X-Amz-|\b(sig|signature|token)=", re.IGNORECASE)
+_ECHO = re.compile(r"X-Amz-|Authorization[\"'\\]*(?:[:=]|%|&)|UsernameToken|InData", re.IGNORECASE)
+"""The beginning of headers, credentials or stream of our own request, without blanks."""
+
 _TELLING = frozenset(
     (
         "guid", "eventtype", "eventname", "eventdesignedid", "channeltype", "stpname", "taskid",
@@ -37,7 +40,7 @@ _TELLING = frozenset(
 )  # fmt: skip
 """Members of an event that say which one it is, and nothing of the customer."""
 
-_LEAST = 2
+_LEAST, _LONG = 2, 6
 _FOREIGN_LENGTH = 2000
 
 
@@ -67,17 +70,34 @@ def foreign(text: str, secrets: Iterable[str], private: Iterable[str] = ()) -> s
     """What another program said, on one line of at most 2,000 characters.
 
     It may hold our request in any shape, wrapped or encoded: whatever stands behind the
-    beginning of a query string or of one of the ``private`` texts is left out altogether.
+    beginning of a query string, of credentials, of the stream or of one of the ``private`` texts
+    is left out altogether.
     """
     text = " ".join(text.split())
-    starts = [found.start() for found in (_QUERY.search(text), _first(private, text)) if found]
-    if starts:
-        text = f"{text[: min(starts)]}?{MASK} (the rest is left out)"
+    start = min(_quotes(text, tuple(private)), default=None)
+    if start is not None:
+        text = f"{text[:start]}?{MASK} (the rest is left out)"
     return shorten(mask(text, secrets), _FOREIGN_LENGTH)
 
 
-def _first(private: Iterable[str], text: str) -> re.Match[str] | None:
-    """Where the first of the ``private`` texts stands as a word, in any case."""
+def _quotes(text: str, private: Sequence[str]) -> Iterator[int]:
+    """Where ``text`` begins to quote our request. A line that was broken inside of a word is
+    found, too; short texts only where they are words."""
+    places = [place for place, letter in enumerate(text) if letter != " "]
+    squeezed = text.replace(" ", "")
+    for found in (_QUERY.search(text), _words(private, text)):
+        if found:
+            yield found.start()
+    if echo := _ECHO.search(squeezed):
+        yield places[echo.start()]
+    for one in private:
+        place = squeezed.find(one.replace(" ", "")) if len(one) >= _LONG else -1
+        if place >= 0:
+            yield places[place]
+
+
+def _words(private: Sequence[str], text: str) -> re.Match[str] | None:
+    """The first of the ``private`` texts that stands there as a word, in any case."""
     lower = text.lower()
     words = "|".join(re.escape(one) for one in private if one.lower() in lower)
     return re.search(rf"(?<!\w)(?:{words})(?!\w)", text, re.IGNORECASE) if words else None
