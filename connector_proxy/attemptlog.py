@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 
-from connector_proxy import logs
+from connector_proxy import masking
 from connector_proxy.carrier import Carried
+from connector_proxy.intake import parse
 from connector_proxy.ledger import Begun
+from connector_proxy.loglines import Facts
 from connector_proxy.records import Delivery, Verdict
 from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
@@ -16,16 +17,17 @@ from connector_proxy.settings import Settings
 _log = logging.getLogger(__name__)
 
 
-def masked(carried: Carried, own: Settings) -> tuple[Carried, str]:
+def masked(carried: Carried, own: Settings, body: bytes) -> tuple[Carried, str]:
     """The same without our secrets in its message, and what the other side said, fit for the
-    log: either may quote our request. ``own`` are the settings of the stored process."""
+    log: either may quote our request. ``own`` are the settings of the stored process, ``body`` is
+    that of the webhook."""
     outcome = carried.outcome
     if not outcome.cause:
         return carried, ""
-    secrets = logs.secrets_of(own)
-    message = logs.mask(outcome.message, secrets)
+    secrets = masking.secrets_of(own)
+    message = masking.mask(outcome.message, secrets)
     shown = replace(carried, outcome=replace(outcome, message=message))
-    return shown, logs.foreign(outcome.cause, secrets)
+    return shown, masking.foreign(outcome.cause, secrets, masking.private_texts(parse(body)))
 
 
 def write(begun: Begun, carried: Carried, cause: str, following: Next | None) -> None:
@@ -36,8 +38,8 @@ def write(begun: Begun, carried: Carried, cause: str, following: Next | None) ->
     at = following.at if following else None
     facts: dict[str, object] = {
         "stp": delivery.stp_name,
-        "task": logs.shorten(delivery.task_name),
-        "occurrence": logs.shorten(delivery.occurrence_id),
+        "task": masking.shorten(delivery.task_name),
+        "occurrence": masking.shorten(delivery.occurrence_id),
         "attempt": delivery.attempt_count,
         "destination": carried.destination or None,
         "verdict": str(outcome.verdict),
@@ -51,4 +53,4 @@ def write(begun: Begun, carried: Carried, cause: str, following: Next | None) ->
         "cause": cause or None,
     }
     level = logging.INFO if outcome.verdict is Verdict.DONE else logging.WARNING
-    _log.log(level, "attempt %s", json.dumps({k: v for k, v in facts.items() if v is not None}))
+    _log.log(level, "attempt %s", Facts({k: v for k, v in facts.items() if v is not None}))

@@ -13,6 +13,8 @@ from connector_proxy.destinations import Destination, Destinations
 from connector_proxy.download import Progress
 from connector_proxy.errors import OutcomeUnknown, Refused, Unavailable
 from connector_proxy.intake import file_urls, parse
+from connector_proxy.loglines import Facts
+from connector_proxy.masking import shown_payload
 from connector_proxy.records import Delivery, Kind, Outcome, Payload, Stream, Verdict
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Files, Staging
@@ -92,6 +94,10 @@ class Carrier:
 
 
 def _encoded(payload: Payload, stp_name: str) -> Stream:
+    if _log.isEnabledFor(logging.DEBUG):
+        shown = shown_payload(payload)
+        _log.debug("payload %s", Facts(shown))
+        _log.debug("stream %s", stream.encode(shown, stp_name).document.decode())
     document = stream.encode(payload, stp_name)
     for renaming in document.renamings:
         _log.debug("renamed %s to %s", renaming.path, renaming.name)

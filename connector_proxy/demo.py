@@ -31,7 +31,7 @@ from connector_proxy.dataset.shelf import first_rows
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import read_webhook
-from connector_proxy.logs import mask
+from connector_proxy.masking import mask
 from connector_proxy.progress import Progress
 from connector_proxy.settings import KEYS, Settings
 from connector_proxy.stream import encode

@@ -132,7 +132,7 @@ class Engine:
             self._make_attempt(delivery_id, turn)
 
     def _make_attempt(self, delivery_id: str, turn: int) -> None:
-        logs.delivery_id.set(delivery_id)
+        logs.work_on(delivery=delivery_id)
         if self._stopping.is_set():
             self._written(
                 lambda connection: self._ledger.put_back(connection, delivery_id, turn, _now())
@@ -144,10 +144,10 @@ class Engine:
         )
         if begun is None:
             return
-        logs.request_id.set(begun.delivery.request_id)
+        logs.work_on(request=begun.delivery.request_id, delivery=delivery_id)
         stp_name = begun.delivery.stp_name
         own = self._settings.for_stp(stp_name)
-        carried, cause = attemptlog.masked(self._carry_out(begun), own)
+        carried, cause = attemptlog.masked(self._carry_out(begun), own, begun.body)
         repeat_unknown = self._carrier.repeats_unknown(stp_name)
         following = self._written(
             lambda connection: self._ledger.finish(

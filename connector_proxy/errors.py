@@ -49,6 +49,36 @@ class ConfigurationError(ConnectorProxyError):
     advice = "Correct it and start again; 'connector-proxy check' then shows what is in force."
 
 
+class Unauthorized(ConnectorProxyError):
+    """The request does not hold the secret that it needs (401).
+
+    ``challenge`` is what ``WWW-Authenticate`` says (RFC 9110).
+    """
+
+    code = "unauthorized"
+    status = 401
+    advice = "Let the connector send what auth asks for; the log says what was wrong."
+
+    def __init__(self, challenge: str, *, cause: str = "") -> None:
+        super().__init__(
+            "This needs a secret, and the request has none that is right.", cause=cause
+        )
+        self.challenge = challenge
+
+
+class TooManyTries(ConnectorProxyError):
+    """The address failed too often with its secret and is not listened to for ``retry_after``
+    seconds (429)."""
+
+    code = "too_many_tries"
+    status = 429
+    advice = "Correct the secret of the connector; the log says which address failed."
+
+    def __init__(self, retry_after: int, *, cause: str = "") -> None:
+        super().__init__("Too many tries with a wrong secret.", cause=cause)
+        self.retry_after = retry_after
+
+
 class NotJson(ConnectorProxyError):
     """The body is not one clean JSON object (400)."""
 

@@ -47,12 +47,12 @@ class Fetching:
 
     def turn(self, delivery_id: str, turn: int) -> None:
         """Fetch the files of a delivery, and let its turn go on if it is still the current one."""
-        logs.delivery_id.set(delivery_id)
+        logs.work_on(delivery=delivery_id)
         begun = self._written(lambda c: self._fetches.wanted(c, delivery_id, _now()))
         if begun is None:
             self._written(lambda c: self._fetches.over(c, delivery_id, turn))
             return
-        logs.request_id.set(begun.delivery.request_id)
+        logs.work_on(request=begun.delivery.request_id, delivery=delivery_id)
         try:
             failed = self._fetch(begun)
         except _Ending:
@@ -74,7 +74,9 @@ class Fetching:
     def _tell(self, begun: Begun, turn: int, failed: Carried) -> None:
         """Write down and log that the files cannot be had."""
         delivery, run = begun.delivery, f"{self._settings.instance}/{uuid.uuid4().hex}"
-        failed, cause = attemptlog.masked(failed, self._settings.for_stp(delivery.stp_name))
+        failed, cause = attemptlog.masked(
+            failed, self._settings.for_stp(delivery.stp_name), begun.body
+        )
         ended = self._written(
             lambda c: self._fetches.failed(
                 c, delivery.delivery_id, turn, run, failed, _now(), cause

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from connector_proxy import logs
+from connector_proxy import masking
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.settings import CREDENTIALS_INI, Settings
@@ -185,7 +185,7 @@ def _queue_database(settings: Settings) -> Check:
             connection.execute(sa.text("SELECT 1"))
     except sa.exc.SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        shown = logs.foreign(said, logs.secrets_of(settings))
+        shown = masking.foreign(said, masking.secrets_of(settings))
         return Check(name, Condition.FAIL, f"{why(error)}: {shown}", advice(error))
     finally:
         database.close()

@@ -1,102 +1,36 @@
 """Logging to the console and, as ``proglog`` says, to one file that this process owns.
 
-Each line carries the request id and the delivery id of the work at hand. Query strings of URLs,
-credentials and whatever else was registered as secret are masked in every line, tracebacks
-included; a line break inside a message is written as ``\\n``, so that nobody can forge a line.
+Each line carries the request id and the delivery id of the work at hand (loglines.py). Lines of
+the process that carries out come through a pipe.
 """
 
 from __future__ import annotations
 
-import base64
 import contextvars
-import json
 import logging
-import re
 import sys
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from html import escape
-from logging.handlers import RotatingFileHandler
 from multiprocessing.connection import Connection
-from urllib.parse import quote, unquote, urlsplit
 
+from connector_proxy.logfile import LogFile
+from connector_proxy.loglines import JsonLine, TextLine
+from connector_proxy.masking import secrets_of
 from connector_proxy.settings import Settings
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 delivery_id: contextvars.ContextVar[str] = contextvars.ContextVar("delivery_id", default="-")
 
-MASK = "<masked>"
-_BYTES, _FILES = 10 * 1024 * 1024, 10
 _BATCH_SECONDS = 0.1
 _SELDOM_SECONDS = 10.0
-_FORMAT = "%(asctime)s %(levelname)s [%(request)s %(delivery)s] %(message)s"
-_MASKS = (
-    ("http", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
-    ("http", re.compile(r"(\bhttps?:\\?/[^\s?<>]*\?)[^\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+(?:=|%3D))[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("sig", re.compile(r"(\b(?:sig|signature)=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("token", re.compile(r"(\btoken=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("basic", re.compile(r"\b(Basic\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
-    ("bearer", re.compile(r"\b(Bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
-)
-"""What a line must hold for a look, the secret, and what is shown instead."""
-
-_QUERY = re.compile(r"(\?|%3F)[^\s]*(=|%3D)|X-Amz-|\b(sig|signature|token)=", re.IGNORECASE)
 
 
-def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """``text`` without the query strings of URLs, without credentials and ``secrets``."""
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    lower = text.lower()
-    for sign, pattern, shown in _MASKS:
-        if sign in lower:
-            text = pattern.sub(shown, text)
-    return text
-
-
-def foreign(text: str, secrets: Iterable[str]) -> str:
-    """What another program said, on one line of at most 2,000 characters.
-
-    It may hold our request in any shape, wrapped or encoded: whatever stands behind the
-    beginning of a query string is left out altogether.
-    """
-    found = _QUERY.search(text)
-    if found:
-        text = f"{text[: found.start()]}?{MASK} (the rest is left out)"
-    return shorten(" ".join(mask(text, secrets).split()), 2000)
-
-
-class _Line(logging.Formatter):
-    """One masked line a record, with the ids of the work at hand."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        super().__init__(_FORMAT)
-        self._secrets = tuple(secrets)
-        self._second, self._time, self._zone = -1, "", ""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        second = int(record.created)
-        if second != self._second:
-            moment = time.localtime(second)
-            self._second, self._zone = second, time.strftime("%z", moment)
-            self._time = time.strftime("%Y-%m-%d %H:%M:%S", moment)
-        return f"{self._time}.{int(record.msecs):03}{self._zone}"
-
-    def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record), self._secrets)
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = printable(record.message)
-        return super().formatMessage(record)
-
-
-_CONTROLS = {
-    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))},
-    **{ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): " ", 0x2028: "\\u2028", 0x2029: "\\u2029"},
-}
+def work_on(*, request: str = "-", delivery: str = "-") -> None:
+    """The lines of this thread speak of this request and this delivery from now on."""
+    request_id.set(request)
+    delivery_id.set(delivery)
 
 
 class _Batches(logging.Handler):
@@ -111,7 +45,7 @@ class _Batches(logging.Handler):
         self._targets = tuple(targets)
         self._records: list[logging.LogRecord] = []
         self._waiting = threading.Event()
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # a file that cannot be renamed says so in a line
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -170,11 +104,7 @@ def start(settings: Settings) -> None:
     if settings.proglog:
         settings.logfilepath.mkdir(parents=True, exist_ok=True)
         path = settings.logfilepath / settings.proglog
-        targets.append(
-            RotatingFileHandler(
-                path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace"
-            )
-        )
+        targets.append(LogFile(path, settings.logfilemb << 20, settings.logfiles, settings.logdays))
     _install(settings, targets)
 
 
@@ -226,49 +156,9 @@ def _install(settings: Settings, targets: Iterable[logging.Handler]) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
     handler = _Batches(targets)
-    handler.setFormatter(_Line(secrets_of(settings)))
+    line = JsonLine if settings.logformat == "json" else TextLine
+    handler.setFormatter(line(secrets_of(settings)))
     logging.basicConfig(level=settings.loglevel, handlers=[handler], force=True)
     # Their debug lines hold whole addresses, and nothing that the attempt's own line does not.
     for chatty in ("urllib3", "requests", "werkzeug", "dbos", "sqlalchemy", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Every secret text of the configuration, in the shapes in which it may come back."""
-    shapes: dict[str, None] = {}
-    for name in ("", *settings.overrides):
-        own = settings.for_stp(name)
-        password = own.stppassword.reveal()
-        if password:
-            pair = f"{own.stpusername.reveal()}:{password}"
-            shapes[base64.b64encode(pair.encode()).decode()] = None
-            for shape in _shapes(password):
-                shapes |= {shape: None, " ".join(shape.split()): None}
-        for url in filter(None, (own.queueurl, own.datasettable)):
-            shapes[url.reveal()] = None
-            password = unquote(urlsplit(url.reveal()).password or "")
-            shapes |= dict.fromkeys(_shapes(password) if password else ())
-    return sorted(shapes, key=len, reverse=True)
-
-
-def _shapes(text: str) -> tuple[str, ...]:
-    """``text`` as it may stand in HTML, in our own SOAP request, in a URL, in JSON."""
-    xml = escape(text, quote=False).encode("ascii", "xmlcharrefreplace").decode()
-    return (
-        text,
-        escape(text),
-        escape(text, quote=False),
-        xml,
-        quote(text, safe=""),
-        json.dumps(text)[1:-1],
-    )
-
-
-def printable(text: str) -> str:
-    """``text`` on one line, whatever it holds."""
-    return text if text.isprintable() else text.translate(_CONTROLS)
-
-
-def shorten(text: str, length: int = 80) -> str:
-    """``text`` for a log line: at most ``length`` characters."""
-    return text if len(text) <= length else text[: length - 3] + "..."

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from connector_proxy import logs, rows, schedule
+from connector_proxy import masking, rows, schedule
 from connector_proxy.errors import NotPossible
 from connector_proxy.records import OPEN, Outcome, State, Verdict
 from connector_proxy.tables import deliveries, stored_processes
@@ -53,7 +53,7 @@ class Pauses:
             values |= {"paused_by": paused_by, "paused_at": rows.ms(now), "why": why}
             _log.warning(
                 "%s is paused after %d failures in a row; one delivery a minute is tried: %s",
-                logs.shorten(stp_name),
+                masking.shorten(stp_name),
                 failures + 1,
                 why,
             )
@@ -91,7 +91,7 @@ class Pauses:
             sa.or_(deliveries.c.paused, put_off),
         )
         found = connection.execute(waiting.with_for_update()).all()
-        _log.info("%s runs again, %d deliveries go on", logs.shorten(stp_name), len(found))
+        _log.info("%s runs again, %d deliveries go on", masking.shorten(stp_name), len(found))
         return self._turns.go_on(connection, found, now, probing=False)
 
     def issue(self, connection: Connection, stp_name: str) -> NotPossible | None:

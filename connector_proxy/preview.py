@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connector_proxy.intake import read_webhook
-from connector_proxy.logs import MASK, mask
+from connector_proxy.masking import MASK, mask
 from connector_proxy.records import Stream
 from connector_proxy.settings import Settings
 from connector_proxy.stream import build_request, encode

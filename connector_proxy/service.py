@@ -42,9 +42,10 @@ class Service:
         """Open the database, take the name of the instance, and bind the port.
 
         ``working`` carries out; without it a process of its own does.
-        Raises ``ConfigurationError`` where one of them cannot be had, and what ``Server``
-        raises for an address.
+        Raises ``ConfigurationError`` where one of them cannot be had or where everybody could
+        send webhooks and nobody said so, and what ``Server`` raises for an address.
         """
+        _refuse_open_door(settings)
         self._writing = Database(settings)
         self._writing.set_up(examine=True)
         self._lock = InstanceLock(self._writing, settings.instance, ANSWERING)
@@ -104,6 +105,15 @@ class Service:
     def stop(self) -> None:
         """Accept nothing more and let ``run`` return; may be called by a signal handler."""
         self._server.stop()
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.open_door:
+        raise ConfigurationError(
+            f"Everybody could send webhooks: {settings.open_door}.",
+            advice="Write auth = basic, bearer or header into serviceConfig.ini and its secret "
+            "into credentials.ini; or allowopen = True where a firewall keeps all others away.",
+        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from connector_proxy import conffiles, values
+from connector_proxy import access, conffiles, values
 from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.values import EMBEDDED, HostPattern, Secret
@@ -39,12 +39,24 @@ class Settings:
     host: str
     port: int
     debug: bool
+    auth: str
+    allowopen: bool
+    trustedproxy: tuple[access.Network, ...]
+    basicuser: Secret
+    basicpassword: Secret
+    bearertoken: Secret
+    headername: str
+    headervalue: Secret
     stpurl: str
     stpusername: Secret
     stppassword: Secret
     proglog: str
     loglevel: str
     logfilepath: Path
+    logformat: str
+    logfilemb: int
+    logfiles: int
+    logdays: int
     connecttimeout: float
     readtimeout: float
     cabundle: Path | None
@@ -105,6 +117,11 @@ class Settings:
         """Whether the service downloads the files of bulk tasks, instead of the SAS server."""
         return self.embedded or self.stage
 
+    @property
+    def open_door(self) -> str:
+        """Why everybody could send webhooks and nobody said so; empty where it is not so."""
+        return access.open_door(self.host, self.auth, self.allowopen, self.trustedproxy)
+
 
 @dataclass(frozen=True)
 class Key:
@@ -122,12 +139,27 @@ class Key:
 KEYS = (
     Key("stpurl", SERVICE_INI, values.stpurl, EMBEDDED, True,
         "Address of the stored processes with {{stpName}} in it, or the word embedded."),
+    Key("auth", SERVICE_INI, values.word(*access.NEEDED), "none", False,
+        "Who may send webhooks: none (everybody), or who presents the secret in credentials.ini: "
+        "basic, bearer, header."),
+    Key("allowopen", SERVICE_INI, values.flag, "False", False,
+        "Let everybody send webhooks (auth = none) from other machines, too."),
+    Key("trustedproxy", SERVICE_INI, access.networks, "", False,
+        "Addresses and networks of front ends whose X-Forwarded-* headers are believed."),
     Key("proglog", SERVICE_INI, values.proglog, "True", False,
         "Write a log file: True, False, or the name of the file."),
     Key("loglevel", SERVICE_INI, values.level, "INFO", False,
         "DEBUG, INFO, WARNING, ERROR or CRITICAL."),
     Key("logfilepath", SERVICE_INI, values.folder, ".\\logs\\", False,
         "Folder of the log file."),
+    Key("logformat", SERVICE_INI, values.word("text", "json"), "text", False,
+        "What a line of the log is: text, or an object of json."),
+    Key("logfilemb", SERVICE_INI, values.whole(1, 10_000), "10", False,
+        "Megabytes of the log file; then, and when a day is over, it is renamed."),
+    Key("logfiles", SERVICE_INI, values.whole(1, 1000), "30", False,
+        "Old log files that are kept."),
+    Key("logdays", SERVICE_INI, values.whole(1, 36500), "30", False,
+        "Days that old log files are kept."),
     Key("connecttimeout", SERVICE_INI, values.number(0.1, 300), "5", True,
         "Seconds to wait for a connection."),
     Key("readtimeout", SERVICE_INI, values.number(0.1, 86400), "300", True,
@@ -212,6 +244,17 @@ KEYS = (
         "Days that finished deliveries are kept."),
     Key("keeppayloaddays", SERVICE_INI, values.whole(0, 36500), "7", False,
         "Days that the payload of a finished delivery is kept."),
+    Key("basicuser", CREDENTIALS_INI, access.user, "", False,
+        "auth = basic: the user that the connector sends."),
+    Key("basicpassword", CREDENTIALS_INI, access.secrets, "", False,
+        "auth = basic: the password of that user, or several, plain or from hash-secret."),
+    Key("bearertoken", CREDENTIALS_INI, access.secrets, "", False,
+        "auth = bearer: the token that the connector sends, or several, plain or from "
+        "hash-secret."),
+    Key("headername", CREDENTIALS_INI, access.header_name, "", False,
+        "auth = header: the name of the header that holds the secret, such as X-Api-Key."),
+    Key("headervalue", CREDENTIALS_INI, access.secrets, "", False,
+        "auth = header: the secret, or several, plain or from hash-secret."),
     Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
         "Database that instances share, postgresql+psycopg://user:password@host:5432/database; "
         "empty: a file."),
@@ -281,6 +324,9 @@ def _check_together(settings: Settings) -> None:
     if settings.defaultstp and allowed and settings.defaultstp.lower() not in allowed:
         where = settings.origins["defaultstp"]
         raise conffiles.fault(where, f"'{settings.defaultstp}' is not among allowedstps")
+    if wrong := access.disagreement(settings.auth, vars(settings)):
+        key, what = wrong
+        raise conffiles.fault(settings.origins[key if getattr(settings, key) else "auth"], what)
     for name in ("", *settings.overrides):
         own = settings.for_stp(name)
         if bool(own.stpusername) != bool(own.stppassword):

@@ -25,6 +25,7 @@ from weakref import WeakValueDictionary
 
 from connector_proxy import dataset
 from connector_proxy.download import Downloader, Fetched, Progress, disk_error
+from connector_proxy.loglines import Facts
 from connector_proxy.records import Payload
 from connector_proxy.settings import Settings
 
@@ -74,7 +75,7 @@ def _fetch_one(downloader: Downloader, url: str, target: Path, progress: Progres
     fetched = downloader.fetch(
         url, target, _WHAT[target.name], progress=progress, most=_MOST[target.name]
     )
-    _log.info("fetched %s", json.dumps(_facts(target.name, fetched, time.monotonic() - started)))
+    _log.info("fetched %s", _facts(target.name, fetched, time.monotonic() - started))
     facts = {"source": source, "length": fetched.length, "sha256": fetched.sha256}
     note.write_text(json.dumps(facts), encoding="utf-8")
     return fetched.sha256
@@ -89,15 +90,15 @@ def _known(target: Path, note: Path, source: str) -> str:
     return ""
 
 
-def _facts(name: str, fetched: Fetched, seconds: float) -> dict[str, object]:
-    return {
-        "file": name,
-        "bytes": fetched.length,
-        "ms": round(seconds * 1000),
-        "tries": fetched.tries,
-        "resumed": fetched.resumed,
-        "sha256": fetched.sha256,
-    }
+def _facts(name: str, fetched: Fetched, seconds: float) -> Facts:
+    return Facts(
+        file=name,
+        bytes=fetched.length,
+        ms=round(seconds * 1000),
+        tries=fetched.tries,
+        resumed=fetched.resumed,
+        sha256=fetched.sha256,
+    )
 
 
 class Staging:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -74,6 +75,18 @@ def settings(conf: Path) -> Settings:
         concurrency=8,
         getpause=0.01,
     )
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """The log as it was, when a test that started another one has ended."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from connector_proxy import __version__
 from connector_proxy.cli import cli
 from connector_proxy.database import FILE
 from connector_proxy.emulator import Emulator
+from connector_proxy.secrethash import Presented
 from connector_proxy.settings import KEYS
 from tests.conftest import PAYLOADS
 
@@ -35,6 +36,21 @@ def write(conf: Path, **files: str) -> Path:
 
 def test_version_is_told() -> None:
     assert run("--version").output.strip() == f"connector-proxy, version {__version__}"
+
+
+def test_a_secret_is_hashed_without_being_shown() -> None:
+    shown = CliRunner().invoke(cli, ["hash-secret"], input="s3cret, with a comma\n").output.strip()
+    assert shown.startswith("scrypt:") and "s3cret" not in shown
+    assert Presented(shown).matches(b"s3cret, with a comma")
+    empty = CliRunner().invoke(cli, ["hash-secret"], input="\n")
+    assert (empty.exit_code, "There is no secret" in empty.output) == (1, True)
+
+
+def test_a_service_that_is_open_to_everybody_does_not_start_without_a_word(conf: Path) -> None:
+    result = run("serve", "--conf", str(conf), "--host", "0.0.0.0", "--port", "0")
+    assert result.exit_code == 1
+    assert "auth is none, and 0.0.0.0 can be reached from other machines" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_python_m_is_the_same_command() -> None:

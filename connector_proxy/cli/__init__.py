@@ -29,6 +29,7 @@ from connector_proxy.emulator import (
 )
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.preview import preview as preview_lines
+from connector_proxy.secrethash import hashed
 from connector_proxy.service import Service
 from connector_proxy.settings import KEYS, Settings, shown
 
@@ -198,6 +199,21 @@ def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
         demo.run(loaded(conf), rows, emulated, click.echo)
     except ConnectorProxyError as error:
         end(error)
+
+
+@cli.command("hash-secret")
+def hash_secret() -> None:
+    """Show a secret as credentials.ini may hold it, so that nobody can read it there.
+
+    Asks for it; where there is no terminal, reads the first line of standard input.
+    """
+    if sys.stdin.isatty():
+        secret = click.prompt("Secret", hide_input=True, confirmation_prompt=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        end(ConfigurationError("There is no secret.", advice="Write it into standard input."))
+    click.echo(hashed(secret))
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from connector_proxy import asjson, logs
+from connector_proxy import asjson, masking
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.deliveries import RESOLVED, Deliveries
 from connector_proxy.errors import ConnectorProxyError, NotPossible
@@ -81,7 +81,7 @@ def list_command(
                 click.echo(json.dumps(asjson.delivery(delivery, with_attempts=False)))
             return
         for delivery in found:
-            click.echo(logs.printable(_line(delivery)))
+            click.echo(masking.printable(_line(delivery)))
         if not found and (states or stp or since or task):
             click.echo("none matches; of all there are")
         counts = known.counts()
@@ -112,7 +112,7 @@ def _line(one: Delivery) -> str:
         )
     return (
         f"{one.delivery_id}  {_local(one.accepted_at)}  {one.state:<9} {one.attempt_count:>2}x  "
-        f"{logs.shorten(one.stp_name, 40)}  {logs.shorten(one.task_name, 40)}  {tail}"
+        f"{masking.shorten(one.stp_name, 40)}  {masking.shorten(one.task_name, 40)}  {tail}"
     ).rstrip()
 
 
@@ -135,12 +135,12 @@ def show_command(conf: Path | None, delivery_id: str, as_json: bool) -> None:
         record = asjson.delivery(delivery, with_attempts=False)
         for name, value in record.items():
             text = json.dumps(value) if isinstance(value, dict) else str(value)
-            click.echo(f"{name:<22}{logs.printable(text)}")
+            click.echo(f"{name:<22}{masking.printable(text)}")
         if delivery.paused:
             click.echo(_pause_of(known, delivery.stp_name))
         for attempt in delivery.attempts:
             for line in _attempt_lines(attempt):
-                click.echo(logs.printable(line))
+                click.echo(masking.printable(line))
 
     _on_deliveries(conf, show)
 
@@ -226,7 +226,7 @@ def _what(chosen: list[Delivery]) -> str:
     """Which stored processes will run, and how the deliveries stand now."""
     counted = Counter((one.stp_name, str(one.state)) for one in chosen)
     return "".join(
-        f"{logs.shorten(stp_name, 40)} will run for {_how_many(count)} "
+        f"{masking.shorten(stp_name, 40)} will run for {_how_many(count)} "
         f"that {'is' if count == 1 else 'are'} {state}\n"
         for (stp_name, state), count in sorted(counted.items())
     )

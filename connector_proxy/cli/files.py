@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import dataset, logs, staging
+from connector_proxy import dataset, masking, staging
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import file_lines
 from connector_proxy.dataset import Made, Origin, Wanted
@@ -116,7 +116,7 @@ def _downloaded(urls: dict[str, str], folder: Path, settings: Settings) -> stagi
     except KeyboardInterrupt:
         end(NotPossible("Interrupted.", advice=f"The same command goes on; so far: {folder}"))
     except Unavailable as error:
-        cause = f" ({logs.foreign(error.cause, ())})" if error.cause else ""
+        cause = f" ({masking.foreign(error.cause, ())})" if error.cause else ""
         end(Unavailable(f"{error}{cause}", advice="The same command goes on where it was."))
     finally:
         progress.end()

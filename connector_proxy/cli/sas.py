@@ -13,7 +13,7 @@ import click
 
 from connector_proxy.cli.common import end
 from connector_proxy.errors import ConfigurationError
-from connector_proxy.logs import printable
+from connector_proxy.masking import printable
 from connector_proxy.sascode import difference, folder, manual, plan, site
 from connector_proxy.sascode.checks import check
 from connector_proxy.sascode.plan import Deed, Planned

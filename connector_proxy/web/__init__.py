@@ -7,7 +7,9 @@ from flask import Flask
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.settings import Settings
-from connector_proxy.web import answers, files, hooks
+from connector_proxy.web import access, answers, files, hooks
+from connector_proxy.web.access import Caller
+from connector_proxy.web.proxies import Proxies
 
 
 def create_app(settings: Settings, acceptor: Acceptor, deliveries: Deliveries) -> Flask:
@@ -19,4 +21,7 @@ def create_app(settings: Settings, acceptor: Acceptor, deliveries: Deliveries) -
     answers.install(app)
     hooks.install(app, acceptor, deliveries)
     files.install(app, settings, deliveries)
+    guards = {Caller.WEBHOOK: access.webhook_guard(settings), Caller.EVERYBODY: None}
+    access.install(app, guards)
+    app.wsgi_app = Proxies(app.wsgi_app, settings.trustedproxy)  # type: ignore[method-assign]
     return app

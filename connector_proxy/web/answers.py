@@ -17,7 +17,13 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from connector_proxy import asjson, logs
-from connector_proxy.errors import ConnectorProxyError, Detail, QueueUnavailable
+from connector_proxy.errors import (
+    ConnectorProxyError,
+    Detail,
+    QueueUnavailable,
+    TooManyTries,
+    Unauthorized,
+)
 from connector_proxy.ledger import Accepted
 from connector_proxy.records import OPEN, Delivery, State
 
@@ -30,6 +36,9 @@ _STATUS = {
     State.CANCELLED: 502,
     State.HELD: 504,
 }
+_LEVELS = {401: logging.WARNING, 429: logging.DEBUG}
+"""Of lines about requests that are refused: failed tries stand out, and those that come after too
+many of them fill no log."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
 _log = logging.getLogger(__name__)
 
@@ -45,6 +54,7 @@ _BY_STATUS = {
         "This method is not answered here.",
         "Use the one in the header Allow.",
     ),
+    408: ("too_slow", "The request did not arrive in time.", "See what slows the network down."),
     413: ("too_large", "The request is too large.", "Raise maxrequestbytes if it is meant so."),
     431: ("headers_too_large", "The headers are too large.", "Send fewer of them."),
     500: ("internal_error", "The service failed.", "Look for the request id in its log."),
@@ -63,8 +73,7 @@ def install(app: Flask) -> None:
 def _begin() -> None:
     given = request.headers.get("x-ci360-con-inv-trace-id") or request.headers.get("X-Request-ID")
     g.request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    logs.request_id.set(g.request_id)
-    logs.delivery_id.set("-")
+    logs.work_on(request=g.request_id)
 
 
 def _end(response: Response) -> Response:
@@ -160,14 +169,17 @@ def http_error(status: int, request_id: str) -> dict[str, object]:
 
 
 def _of_error(error: ConnectorProxyError) -> Response:
-    details = "; ".join(f"{detail.field} {detail.issue}" for detail in error.details)
-    _log.info(
-        'rejected status=%d code=%s message="%s %s"', error.status, error.code, error, details
+    said = "; ".join(f"{detail.field} {detail.issue}" for detail in error.details) or error.cause
+    level = _LEVELS.get(error.status, logging.INFO)
+    _log.log(
+        level, 'rejected status=%d code=%s message="%s %s"', error.status, error.code, error, said
     )
     body = error_body(error.code, str(error), error.advice, g.request_id, details=error.details)
     response = _json(error.status, body)
-    if isinstance(error, QueueUnavailable):
+    if isinstance(error, QueueUnavailable | TooManyTries):
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 

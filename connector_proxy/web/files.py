@@ -21,6 +21,7 @@ from connector_proxy.errors import NoSuchDelivery, NoSuchFile
 from connector_proxy.records import OPEN, State
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
+from connector_proxy.web.access import Caller, may_call
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def install(app: Flask, settings: Settings, deliveries: Deliveries) -> None:
     staging = Staging(settings.downloadfolder)
 
     @app.route("/files/<delivery_id>.<token>/<name>", methods=["GET", "HEAD"])
+    @may_call(Caller.EVERYBODY)
     def staged_file(delivery_id: str, token: str, name: str) -> Response:
         path = staging.staged(delivery_id, token, name)
         if path is None or not _wanted(deliveries, delivery_id, settings.keepfilesminutes):

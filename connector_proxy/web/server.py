@@ -7,7 +7,6 @@ import json
 import logging
 import queue
 import select
-import sys
 import threading
 import time
 import uuid
@@ -16,17 +15,23 @@ from typing import Any
 
 from flask import Flask
 from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 
+from connector_proxy import logs
 from connector_proxy.settings import Settings
+from connector_proxy.web import connections
 from connector_proxy.web.answers import http_error
 
 _FLUSH_SECONDS = 5
 _LOOP_SECONDS = 0.5
+_HEADER_BYTES = 64 * 1024
+_SPARE = 20
+"""Connections below waitress's limit where ours makes room, so that it never stops taking them."""
+
 _log = logging.getLogger(__name__)
+logging.getLogger("waitress").addFilter(logs.Seldom())
 
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
@@ -35,7 +40,9 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         request_id = uuid.uuid4().hex
-        _log.info("rejected request=%s status=%d by the server", request_id, error.code)
+        logs.work_on(request=request_id)
+        if not isinstance(error, connections.TooSlow):  # those are counted
+            _log.info("rejected status=%d by the server", error.code)
         body = json.dumps(http_error(error.code, request_id)).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers += [
@@ -94,17 +101,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad header") from None
 
 
-def _connection_limit(threads: int) -> int:
-    """Connections kept open at most: each request may need some files of its own besides."""
-    if sys.platform == "win32":
-        return 400  # select() knows 512
-    import resource
-
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(100, min(1000, files - 6 * threads))
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(connections.Channel):
     error_task_class = _JsonErrorTask
     parser_class = _Parser
 
@@ -118,6 +115,8 @@ class Server:
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
         self._threads = _Threads(settings.threads)
+        limit = connections.limit_of(settings.threads)
+        self._connections = connections.Connections(self._map, limit - _SPARE)
         self._server = create_server(
             app,
             _dispatcher=self._threads,
@@ -126,10 +125,11 @@ class Server:
             port=settings.port,
             ident=None,
             max_request_body_size=settings.maxrequestbytes + 1,  # refused from here on
-            connection_limit=_connection_limit(settings.threads),
+            max_request_header_size=_HEADER_BYTES,
+            connection_limit=limit,
             channel_timeout=60,
             asyncore_use_poll=hasattr(select, "poll"),
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,  # web/proxies.py does
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
@@ -177,9 +177,10 @@ class Server:
             listener.pull_trigger()
 
     def _loop(self) -> None:
+        self._connections.tend()
         use_poll = self._server.adj.asyncore_use_poll
         wasyncore.loop(timeout=_LOOP_SECONDS, use_poll=use_poll, map=self._map, count=1)
 
     def _busy(self) -> bool:
-        channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
+        channels = [one for one in self._map.values() if isinstance(one, connections.Channel)]
         return any(channel.requests or channel.total_outbufs_len for channel in channels)

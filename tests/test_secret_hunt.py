@@ -1,0 +1,319 @@
+"""No secret comes to light: not in a file, a line of the log, an answer, or on a console, whatever
+goes right or wrong, at DEBUG."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from connector_proxy.emulator import FAILURES, Emulator, embedded_stored_process
+from connector_proxy.settings import Settings
+from tests.conftest import ROOT
+from tests.crashing import Gate, wait_until
+from tests.filestore import FileStore, s3, send, short
+from tests.hunting import (
+    CREDENTIALS,
+    CUSTOMERS,
+    KEY,
+    NEW_PASSWORD,
+    PERSON,
+    ROW,
+    SAS_PASSWORD,
+    SENT,
+    SIGNED,
+    TOKEN,
+    WRONG,
+    Echo,
+    Hunted,
+    WithPassword,
+    echoes,
+    event,
+    finds,
+    found,
+    repeating,
+    signed,
+    task,
+)
+
+pytestmark = pytest.mark.timeout(400)
+
+Launch = Callable[[Hunted], Hunted]
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Starts a service; it ends with the test."""
+    running: list[Hunted] = []
+
+    def launcher(service: Hunted) -> Hunted:
+        running.append(service)
+        service.start()
+        return service
+
+    yield launcher
+    for one in running:
+        one.end()
+
+
+def nothing_came_to_light(service: Hunted, *, attempts: int) -> None:
+    service.end()
+    assert service.told().count(" attempt {") >= attempts, "the paths were not gone"
+    assert " DEBUG " in service.told()
+    assert finds(service) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x Zq1stp y", "Zq1\nstp", "WnExc3Rw", "eFpxMXN0cA==", "eHhacTFzdHA", "Basic c3ZjOlpxMXN0cCBww6QiczxzJg==",
+        "%3CZq1stp%3E", "a\\nZq1stp",
+    ],
+)  # fmt: skip
+def test_the_search_finds_what_is_there(text: str) -> None:
+    assert found(("Zq1stp",), text) == {"Zq1stp"}
+    assert found(("Zq1stp",), text.swapcase()) == set()
+
+
+def test_with_each_failure_of_a_sas_server(
+    launch: Launch, tmp_path: Path, settings: Settings, store: FileStore
+) -> None:
+    with Emulator(embedded_stored_process(settings)) as emulator:
+        names = [f"{kind} {fail}" for kind in ("rest", "soap") for fail in ("", *FAILURES)]
+        sections = "\n".join(
+            f"[stp:{name}]\nstpurl = {emulator.url}/SASBIWS/services/{{{{stpName}}}}"
+            for name in names
+            if name.startswith("soap")
+        )
+        service = launch(WithPassword(tmp_path / "x", f"stpurl = {emulator.stpurl}\n{sections}"))
+        urls = signed(store)
+        for name in names:
+            emulator.behave(fail=name.partition(" ")[2], hang=1, user="svc", password=SAS_PASSWORD)
+            for body in (task(urls, name), event(name)):
+                assert service.post(body).status_code in (200, 202, 502, 504)
+    assert service.post(event("rest gone")).status_code == 502
+    nothing_came_to_light(service, attempts=2 * len(names))
+
+
+@pytest.mark.parametrize("kind", ["task", "event"])
+def test_with_a_server_that_repeats_all_that_it_was_told(
+    kind: str, launch: Launch, tmp_path: Path, store: FileStore
+) -> None:
+    names = list(echoes())
+    with Echo() as echo:
+        sections = "\n".join(f"[stp:soap {name}]\nstpurl = {echo.url}/soap/services/{{{{stpName}}}}" for name in names)  # fmt: skip
+        ini = f"stpurl = {echo.url}/rest/{{{{stpName}}}}\n{sections}"
+        service = launch(WithPassword(tmp_path / "x", ini))
+        urls = signed(store)
+        bodies = [
+            task(urls, name) if kind == "task" else event(name)
+            for one in names
+            for name in (one, f"soap {one}")
+        ]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(service.post, bodies))
+        assert any(SIGNED in one or PERSON.split()[0] in one for one in echo.said)
+        assert any("Authorization: Basic" in one for one in echo.said)
+    nothing_came_to_light(service, attempts=len(bodies))
+
+
+def test_with_each_failure_of_a_download_and_of_a_dataset(
+    launch: Launch, tmp_path: Path, store: FileStore
+) -> None:
+    ini = "gettries = 2\ngetpause = 0\n[stp:Csv]\ndatasetformat = csv\nonbadrow = reject"
+    service = launch(WithPassword(tmp_path / "x", ini))
+    urls = signed(store)
+    good = store.answers["data"]
+    failures = [
+        good, short(b"x"), s3(b"changed", '"other"'), send(200, b""), send(204, b""),
+        send(200, b"\x1f\x8bno gzip"), send(200, f'"{ROW}'.encode()), send(200, f"{ROW},1,2,3\n".encode()),
+        *(repeating(status, code) for status, code in (
+            (302, "Moved"), (307, "Moved"), (400, "ExpiredToken"), (403, "AccessDenied"),
+            (403, "SignatureDoesNotMatch"), (404, "NoSuchKey"), (500, "InternalError"), (503, "SlowDown"),
+        )),
+    ]  # fmt: skip
+    for number, failure in enumerate(failures):
+        store.answers["data"] = failure
+        for name in (f"Embedded {number}", "Csv"):
+            service.post(task(urls, name))
+    store.answers["data"] = good
+    for name in ("Table", "Embedded"):
+        assert service.post(task(urls, name)).status_code in (200, 202, 502)
+    elsewhere = urls["dataFile"].replace("127.0.0.1", "127.0.0.2")
+    for url in (
+        elsewhere,
+        "https://user:Zq8signed@elsewhere.example/?sig=Zq8signed",
+        "no url Zq8signed?a=b",
+        "",
+    ):
+        service.post(task({**urls, "dataFile": url}, "Embedded"))
+    store.answers["metadata"] = repeating(403, "AccessDenied")
+    service.post(task(urls, "Embedded"))
+    service.post(event("Embedded"))
+    nothing_came_to_light(service, attempts=2 * len(failures))
+
+
+def test_with_staged_files(
+    launch: Launch, tmp_path: Path, settings: Settings, store: FileStore
+) -> None:
+    with Emulator(embedded_stored_process(settings)) as emulator:
+        service = Hunted(tmp_path / "x", f"stpurl = {emulator.stpurl}\nstage = True")
+        service.environment["CONNECTOR_PROXY_PUBLICURL"] = service.url
+        launch(service)
+        assert service.post(task(signed(store), "Staged")).status_code == 200
+        (token,) = (path.read_text() for path in service.folder.rglob("token"))
+    service.end()
+    assert "staged file read" in service.told()
+    assert token not in service.told() + service.said(10**6) + "".join(service.answered)
+    assert finds(service) == {}
+
+
+def test_when_processes_die_in_the_middle(
+    launch: Launch, tmp_path: Path, sas: Emulator, gate: Gate, store: FileStore
+) -> None:
+    ini = f"stpurl = {sas.stpurl}\nreadtimeout = 30"
+    service = WithPassword(tmp_path / "x", "")
+    text = (service.conf / "serviceConfig.ini").read_text("utf-8")
+    text = text.replace("readtimeout = 2", "").replace("waitseconds = 10", "waitseconds = 0")
+    (service.conf / "serviceConfig.ini").write_text(text + ini, "utf-8")
+    launch(service)
+    urls = signed(store)
+    for round_, kill in enumerate((service.kill_working, service.kill_both), start=1):
+        for body in (task(urls, f"Task {round_}"), event(f"Event {round_}")):
+            assert service.post(body).status_code == 202
+        wait_until("they have arrived", lambda count=2 * round_: len(sas.requests) == count)
+        kill()
+        if not service.alive():
+            service.start()
+    wait_until("all were looked at", lambda: service.told().count('"code": "outcome_unknown"') == 4)
+    nothing_came_to_light(service, attempts=4)
+
+
+MODES = {
+    "basic": (WithPassword.auth, {"basicuser": "agent", "basicpassword": NEW_PASSWORD}),
+    "bearer": ({"Authorization": f"Bearer {TOKEN}"}, {"bearertoken": TOKEN}),
+    "header": ({"X-Api-Key": KEY}, {"headername": "X-Api-Key", "headervalue": KEY}),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_at_the_door(mode: str, launch: Launch, tmp_path: Path) -> None:
+    good, settings = MODES[mode]
+    service = launch(Hunted(tmp_path / "x", "", auth=mode, **settings))
+    assert service.ask("POST", "/ExecuteSTP", data=event("x"), headers=good).status_code == 200
+    bodies = (b"", b"{" + WRONG.encode(), f'{{"a": "{WRONG}", "a": 1}}'.encode(), f'"{WRONG}"'.encode(),
+              f'{{"presignedUrls": "{WRONG}"}}'.encode(), event(f"{WRONG}/{WRONG}"), event("")[:-40],
+              task({"dataFile": f"http://{SIGNED}", "metadataFile": SIGNED}, "x"))  # fmt: skip
+    for body in bodies:
+        service.ask("POST", f"/ExecuteSTP?key={WRONG}&sig={SIGNED}", data=body, headers=good)
+    for path in (f"/{WRONG}?x={WRONG}", f"/deliveries/{WRONG}", f"/files/{'0' * 32}.{WRONG}/data"):
+        assert service.ask("GET", path, headers={**good, "Cookie": f"a={WRONG}"}).status_code == 404
+    wrong = (f"Basic {WRONG}", f"Bearer {WRONG}", WRONG, "Basic WnE3d3Jvbmc6WnE3d3Jvbmc=")
+    for text in wrong:
+        headers = {"Authorization": text, "X-Api-Key": WRONG, "X-Request-ID": f"{WRONG} <b>"}
+        assert (
+            service.ask("POST", "/ExecuteSTP", data=event("x"), headers=headers).status_code == 401
+        )
+    raw = (f"GET /{WRONG} HTTP/1.1\r\nContent-Length: {WRONG}\r\n\r\n", f"{WRONG}\r\n\r\n",
+           f"GET / HTTP/1.1\r\nHost: x\r\n{WRONG}\r\n\r\n")  # fmt: skip
+    for text in raw:
+        service.answered.append(_raw(service.port, text))
+    nothing_came_to_light(service, attempts=1)
+
+
+def _raw(port: int, text: str) -> str:
+    import socket
+
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(text.encode())
+        return connection.recv(65536).decode()
+
+
+def test_in_what_the_commands_say(
+    launch: Launch, tmp_path: Path, store: FileStore, settings: Settings
+) -> None:
+    """Who looks at a payload or a dataset with a command sees its data, and no secret."""
+    with Echo() as echo, Emulator(embedded_stored_process(settings)) as emulator:
+        ini = f"stpurl = {echo.url}/rest/{{{{stpName}}}}\n[stp:Emulated]\nstpurl = {emulator.stpurl}\n[stp:Embedded]\nstpurl = embedded"
+        service = launch(WithPassword(tmp_path / "x", ini))
+        urls = signed(store)
+        answers = [
+            service.post(body)
+            for body in (task(urls, "raw500"), event("html400"), task(urls, "Embedded"))
+        ]
+        first, second, _ = (one.json()["deliveryId"] for one in answers)
+        (tmp_path / "task.json").write_bytes(task(urls, "Emulated"))
+        (tmp_path / "event.json").write_bytes(event("Emulated"))
+        (tmp_path / "bad.json").write_text("{" + WRONG)
+        (tmp_path / "data.csv").write_text(f"{ROW},1\n{ROW}\n")
+        (tmp_path / "metadata.csv").write_text("name,note")
+        (dataset,) = (path.name for path in service.folder.glob("output/*.parquet"))
+        quiet = (
+            ("check",), ("check", "--json"), ("--help",), ("--version",), ("preview", str(tmp_path / "bad.json")),
+            ("deliveries", "list"), ("deliveries", "list", "--json"),
+            ("deliveries", "show", first), ("deliveries", "show", second), ("deliveries", "show", second, "--json"),
+            ("deliveries", "replay", first), ("deliveries", "replay", "--state", "refused", "--yes"),
+            ("deliveries", "resolve", first, "--done", "--note", "looked at"), ("deliveries", "cancel", second),
+            ("deliveries", "pause", "Emulated"), ("deliveries", "resume", "Emulated"),
+            ("deliveries", "prune"), ("deliveries", "recover", "nobody"), ("deliveries", "show", "none"),
+            ("serve", "--port", str(service.port), "--host", "127.0.0.1"), ("serve", "--host", "no-such-host.invalid"),
+            ("convert", str(tmp_path / "data.csv"), str(tmp_path / "metadata.csv"), "--to", str(tmp_path / "converted")),
+            ("datasets", "list"), ("datasets", "show", dataset), ("sas", "export", "--to", str(tmp_path / "sas")),
+            ("sas", "check", str(tmp_path / "sas")), ("sas", "diff", str(tmp_path / "sas")), ("emulate-sas", "--code", "nowhere"),
+        )  # fmt: skip
+        shows_data = (
+            ("preview", str(tmp_path / "task.json")), ("preview", str(tmp_path / "event.json")),
+            ("datasets", "head", dataset), ("demo", "--rows", "5"), ("demo", "--rows", "5", "--emulated"),
+        )  # fmt: skip
+        said = {words: _said(service, *words) for words in quiet + shows_data}
+        service.end()
+    light = {
+        words: found(CREDENTIALS + SENT + (CUSTOMERS if words in quiet else ()), text)
+        for words, text in said.items()
+    }
+    assert {words: marks for words, marks in light.items() if marks} == {}
+    assert all(said.values()), "each command says something"
+    nothing_came_to_light(service, attempts=3)
+
+
+def _said(service: Hunted, *words: str) -> str:
+    conf = () if words[0].startswith("--") else ("--conf", str(service.conf))
+    done = subprocess.run(
+        [sys.executable, "-m", "connector_proxy", *words, *conf],
+        cwd=ROOT, env=service.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=100, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("credentials.ini", f"[DEFAULT]\nstpusername = u\nstppassword = {SAS_PASSWORD} #1\n"),
+        ("credentials.ini", f"[DEFAULT]\nstppassword = {SAS_PASSWORD}\n"),
+        ("credentials.ini", f"[DEFAULT]\nbearertoken = {TOKEN}\n"),
+        ("credentials.ini", f"[DEFAULT]\nbearertoken = scrypt:{TOKEN}\n"),
+        ("credentials.ini", f"[DEFAULT]\nqueueurl = postgres:{TOKEN}\n"),
+        ("credentials.ini", f"[DEFAULT]\nqueueurl = postgresql://u:{TOKEN}@127.0.0.1:1/x\n"),
+        ("credentials.ini", f"stppassword = {SAS_PASSWORD}\n"),
+        ("credentials.ini", f"[DEFAULT]\n{TOKEN}\n"),
+        ("credentials.ini", f"[DEFAULT]\nheadername = {KEY}\n"),
+        ("serviceConfig.ini", f"[DEFAULT]\noutboundproxy = http://u:{TOKEN}@proxy:1\n"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_in_a_fault_of_the_configuration(
+    command: str, file: str, text: str, conf: Path, tmp_path: Path
+) -> None:
+    (conf / file).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "connector_proxy", command, "--conf", str(conf)],
+        env=os.environ, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert found(CREDENTIALS, done.stdout + done.stderr) == set()
