@@ -218,3 +218,20 @@ def test_no_error_and_no_line_of_the_log_has_the_query(
     shown = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
     kept = "".join(path.read_text("latin-1") for path in tmp_path.glob("data*.json"))
     assert "X-Amz" not in shown + caplog.text + kept and "5ec7e7" not in shown + caplog.text + kept
+
+
+def test_a_store_that_drips_is_given_up(store: FileStore, tmp_path: Path) -> None:
+    """It would keep a place from other downloads for ever."""
+
+    def drip(handler: Any) -> None:
+        s3(BODY, cut=0)(handler)
+        for _ in range(100):
+            handler.wfile.write(b"x")
+            time.sleep(0.05)
+
+    url = store.put("data", BODY)
+    store.answers["data"] = drip
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="it comes too slowly"):
+        downloader(tries=1, read_timeout=0.5).fetch(url, tmp_path / "data", "data file")
+    assert time.monotonic() - started < 4

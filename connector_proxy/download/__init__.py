@@ -28,7 +28,7 @@ from connector_proxy.download.answers import (
 )
 from connector_proxy.download.channel import Channel, beginning, pieces
 from connector_proxy.download.part import Part, disk_error
-from connector_proxy.download.tries import Tries
+from connector_proxy.download.tries import Pace, Tries
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.presigned import expires_at
 from connector_proxy.settings import Settings
@@ -76,6 +76,7 @@ class Downloader:
     ) -> None:
         self._patterns = tuple(patterns)
         self._tries, self._pause, self._reserve = tries, pause, reserve
+        self._patience = read_timeout
         self._channel = Channel(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -124,7 +125,7 @@ class Downloader:
         part = Part(target, _source(url), what)
         try:
             with part:
-                return self._fetch(url, part, tries, _Job(what, progress, most))
+                return self._fetch(url, part, tries, _Job(what, self._patience, progress, most))
         except OSError as error:
             raise part.disk_error(error) from None
 
@@ -189,6 +190,7 @@ class _Job:
     """One call of ``fetch``: how what a store sends becomes the part."""
 
     what: str
+    patience: float
     progress: Progress | None
     most: int | None
     resumed: int = 0
@@ -220,7 +222,9 @@ class _Job:
     def receive(self, part: Part, body: Body, coming: Iterator[bytes]) -> None:
         """Write what comes; raises ``Passing`` where it is not the whole rest."""
         known = part.length - body.start
+        pace = Pace(self.patience, self.what)
         for piece in coming:
+            pace.came(len(piece))
             fresh, known = piece[known:], max(0, known - len(piece))
             if fresh:
                 part.write(fresh)

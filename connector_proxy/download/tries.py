@@ -13,6 +13,10 @@ GAIN = 1024 * 1024
 """A try that brings at least so many bytes that were never there before has not failed: the
 line is bad, but the file comes. Counting begins anew."""
 
+SLOWEST = 64 * 1024
+"""Bytes that must come within the time-out of reading: a store that drips keeps its place from
+other downloads."""
+
 LONGEST_PAUSE = 30.0
 _LOG = logging.getLogger(__name__)
 
@@ -55,3 +59,24 @@ class Tries:
             self._deadline is not None
             and datetime.now(UTC) + timedelta(seconds=pause) >= self._deadline
         )
+
+
+class Pace:
+    """Sees that bytes keep coming: ``SLOWEST`` of them in each ``patience`` seconds."""
+
+    def __init__(self, patience: float, what: str) -> None:
+        self._patience, self._what = patience, what
+        self._since, self._count = time.monotonic(), 0
+
+    def came(self, count: int) -> None:
+        """So many bytes have come; raises ``Passing`` where that is too slow."""
+        self._count += count
+        now = time.monotonic()
+        if now - self._since < self._patience:
+            return
+        if self._count < SLOWEST:
+            raise Passing(
+                f"The {self._what} could not be downloaded to its end: it comes too slowly, "
+                f"{self._count} bytes in {now - self._since:.0f} s."
+            )
+        self._since, self._count = now, 0
