@@ -243,25 +243,22 @@ def test_in_what_the_commands_say(
         ini = f"stpurl = {echo.url}/rest/{{{{stpName}}}}\n[stp:Emulated]\nstpurl = {emulator.stpurl}\n[stp:Embedded]\nstpurl = embedded"
         service = launch(WithPassword(tmp_path / "x", ini))
         urls = signed(store)
-        answers = [
-            service.post(body)
-            for body in (task(urls, "raw500"), event("html400"), task(urls, "Embedded"))
-        ]
-        first, second, _ = (one.json()["deliveryId"] for one in answers)
+        bodies = [event("raw504"), event("html504"), task(urls, "raw500"), task(urls, "Embedded")]
+        held, doubtful, refused, _ = (service.post(body).json()["deliveryId"] for body in bodies)
         (tmp_path / "task.json").write_bytes(task(urls, "Emulated"))
         (tmp_path / "event.json").write_bytes(event("Emulated"))
         (tmp_path / "bad.json").write_text("{" + WRONG)
         (tmp_path / "data.csv").write_text(f"{ROW},1\n{ROW}\n")
         (tmp_path / "metadata.csv").write_text("name,note")
-        (dataset,) = (path.name for path in service.folder.glob("output/*.parquet"))
+        (dataset,) = (path.stem for path in service.folder.glob("output/*.parquet"))
         quiet = (
             ("check",), ("check", "--json"), ("--help",), ("--version",), ("preview", str(tmp_path / "bad.json")),
             ("deliveries", "list"), ("deliveries", "list", "--json"),
-            ("deliveries", "show", first), ("deliveries", "show", second), ("deliveries", "show", second, "--json"),
-            ("deliveries", "replay", first), ("deliveries", "replay", "--state", "refused", "--yes"),
-            ("deliveries", "resolve", first, "--done", "--note", "looked at"), ("deliveries", "cancel", second),
+            ("deliveries", "show", held), ("deliveries", "show", refused), ("deliveries", "show", held, "--json"),
+            ("deliveries", "replay", refused, "--yes"), ("deliveries", "replay", "--state", "refused", "--yes"),
+            ("deliveries", "resolve", held, "--done", "--note", "looked at"), ("deliveries", "cancel", doubtful),
             ("deliveries", "pause", "Emulated"), ("deliveries", "resume", "Emulated"),
-            ("deliveries", "prune"), ("deliveries", "recover", "nobody"), ("deliveries", "show", "none"),
+            ("deliveries", "prune"), ("deliveries", "recover", "nobody"),
             ("serve", "--port", str(service.port), "--host", "127.0.0.1"), ("serve", "--host", "no-such-host.invalid"),
             ("convert", str(tmp_path / "data.csv"), str(tmp_path / "metadata.csv"), "--to", str(tmp_path / "converted")),
             ("datasets", "list"), ("datasets", "show", dataset), ("sas", "export", "--to", str(tmp_path / "sas")),
@@ -278,12 +275,18 @@ def test_in_what_the_commands_say(
         for words, text in said.items()
     }
     assert {words: marks for words, marks in light.items() if marks} == {}
-    assert all(said.values()), "each command says something"
+    assert all(
+        "error: " not in said[words].lower() for words in (*shows_data, *quiet) if words[0] in WELL
+    )
     nothing_came_to_light(service, attempts=3)
 
 
+WELL = ("check", "deliveries", "datasets", "sas", "demo")
+"""Commands that must have done what they were asked to, or nothing was shown."""
+
+
 def _said(service: Hunted, *words: str) -> str:
-    conf = () if words[0].startswith("--") else ("--conf", str(service.conf))
+    conf = () if words[0] in ("--help", "--version", "sas") else ("--conf", str(service.conf))
     done = subprocess.run(
         [sys.executable, "-m", "connector_proxy", *words, *conf],
         cwd=ROOT, env=service.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
