@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from connector_proxy import masking
+from connector_proxy import access, masking, secrethash
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.settings import CREDENTIALS_INI, Settings
@@ -32,10 +32,11 @@ RELEASED = datetime.date(2026, 11, 21)
 
 _COMFORTABLE_BYTES = 1 << 30
 _PASSWORD = re.compile(
-    r"^[ \t]*(stppassword[ \t]*[=:][ \t]*\S"
-    r"|queueurl[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
+    r"^[ \t]*((stppassword|basicpassword|bearertoken|headervalue)[ \t]*[=:][ \t]*\S"
+    r"|(queueurl|datasettable)[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
     re.IGNORECASE | re.MULTILINE,
 )
+_PRESENTED, _LONG_ENOUGH = ("basicpassword", "bearertoken", "headervalue"), 16
 _HOST_ADVICE = "Write an address of this machine into serviceConfig.py."
 
 
@@ -62,6 +63,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     for note in settings.notes:
         yield Check("configuration", Condition.WARN, note)
     yield _listening(settings.host, settings.port)
+    yield _door(settings)
     if settings.proglog:
         yield _writable("log folder", settings.logfilepath, "logfilepath")
     every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
@@ -100,6 +102,26 @@ def _listening(host: str, port: int) -> Check:
             return Check("address", Condition.WARN, message, "Change port in serviceConfig.py.")
         return Check("address", Condition.FAIL, f"{host}: {error.strerror}", _HOST_ADVICE)
     return Check("address", Condition.OK, f"{host}:{port} is free to listen on")
+
+
+def _door(settings: Settings) -> Check:
+    """Who can send webhooks."""
+    name, advice = "access", "Write auth = basic, bearer or header, and its secret."
+    if settings.open_door:
+        return Check(name, Condition.FAIL, settings.open_door, advice)
+    if settings.auth == "none":
+        if settings.allowopen:
+            message = "everybody who reaches the port may send webhooks (allowopen)"
+            return Check(name, Condition.WARN, message, advice)
+        return Check(name, Condition.OK, "programs of this machine may send webhooks (auth = none)")
+    for key in access.NEEDED[settings.auth]:
+        if (
+            key in _PRESENTED
+            and secrethash.shortest(getattr(settings, key).reveal()) < _LONG_ENOUGH
+        ):
+            message = f"{key} holds a secret of less than {_LONG_ENOUGH} characters"
+            return Check(name, Condition.WARN, message, "Take 32 random letters or more.")
+    return Check(name, Condition.OK, f"who presents the secret may send webhooks ({settings.auth})")
 
 
 def _writable(name: str, folder: Path, key: str) -> Check:

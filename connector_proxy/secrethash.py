@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import sys
 import threading
 from dataclasses import dataclass, field
 
@@ -70,6 +71,12 @@ def split(text: str) -> tuple[str, ...]:
 def is_hashed(secret: str) -> bool:
     """Whether one of the secrets that ``split`` gives is hashed."""
     return secret.startswith(_SIGN)
+
+
+def shortest(text: str) -> int:
+    """The number of characters of the shortest plain secret in ``text``; very large where all are
+    hashed."""
+    return min((len(one) for one in split(text) if not is_hashed(one)), default=sys.maxsize)
 
 
 def _parse(text: str) -> _Hashed:

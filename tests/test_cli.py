@@ -22,6 +22,7 @@ from connector_proxy.emulator import Emulator
 from connector_proxy.secrethash import Presented
 from connector_proxy.settings import KEYS
 from tests.conftest import PAYLOADS
+from tests.test_secrethash import HASHED
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -51,6 +52,34 @@ def test_a_service_that_is_open_to_everybody_does_not_start_without_a_word(conf:
     assert result.exit_code == 1
     assert "auth is none, and 0.0.0.0 can be reached from other machines" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({}, "OK    access: programs of this machine may send webhooks (auth = none)"),
+        ({"ALLOWOPEN": "True"}, "WARN  access: everybody who reaches the port"),
+        ({"TRUSTEDPROXY": "10.1.2.3"}, "FAIL  access: auth is none, and trustedproxy"),
+        ({"AUTH": "bearer", "BEARERTOKEN": "x" * 32}, "OK    access: who presents the secret"),
+        ({"AUTH": "bearer", "BEARERTOKEN": "x" * 32 + ",short"}, "WARN  access: bearertoken holds a secret"),
+        ({"AUTH": "bearer", "BEARERTOKEN": HASHED}, "OK    access: who presents"),
+    ],
+)  # fmt: skip
+def test_check_tells_who_can_send_webhooks(
+    environment: dict[str, str], line: str, conf: Path
+) -> None:
+    own = {f"CONNECTOR_PROXY_{name}": text for name, text in environment.items()}
+    assert line in run("check", "--conf", str(conf), **own).output
+
+
+@pytest.mark.parametrize("key", ["stppassword", "basicpassword", "bearertoken", "headervalue"])
+def test_check_warns_where_others_may_read_a_secret(key: str, conf: Path) -> None:
+    more = {"stppassword": "stpusername = u\n", "basicpassword": "basicuser = u\n", "headervalue": "headername = X\n"}  # fmt: skip
+    auth = {"basicpassword": "basic", "bearertoken": "bearer", "headervalue": "header"}
+    write(conf, credentials=f"[DEFAULT]\n{more.get(key, '')}{key} = p\n")
+    (conf / "credentials.ini").chmod(0o644)
+    output = run("check", "--conf", str(conf), CONNECTOR_PROXY_AUTH=auth.get(key, "none")).output
+    assert "others may read the password" in output
 
 
 def test_python_m_is_the_same_command() -> None:
