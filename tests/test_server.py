@@ -39,6 +39,7 @@ def talk(service: Service, data: bytes) -> tuple[str, dict[str, Any]]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"Server:" not in head
     assert b"application/json" in head
+    assert b"Set-Cookie" not in head
     assert b"x-request-id" in head.lower()
     return head.split(b"\r\n")[0].decode(), json.loads(body)
 
@@ -60,6 +61,10 @@ def _whole(answer: bytes) -> bool:
         (b"POST /ExecuteSTP HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400", "bad_request"),
         (b"POST /ExecuteSTP HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400", "bad_request"),
         (b"POST /ExecuteSTP HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501", "http_error"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\rSet-Cookie: x=1\r\n\r\n", "400", "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\nSet-Cookie: x=1\r\n\r\n", "400", "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\r\n Set-Cookie: x=1\r\n\r\n", "404", "not_found"),
+        (b"GET /a%0d%0aSet-Cookie:%20x=1 HTTP/1.1\r\nHost: x\r\n\r\n", "404", "not_found"),
         (b"nonsense\r\n\r\n", "400", "bad_request"),
         (b"POST /ExecuteSTP HTTP/1.1\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", "431", "headers_too_large"),
         (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", "400", "bad_request"),

@@ -143,7 +143,9 @@ def test_a_body_beyond_the_limit_is_refused(client: FlaskClient, settings: Setti
 
 
 @pytest.mark.parametrize(
-    "given_id", ["", "a b", "x" * 201, "<script>", "a;b", 'a"b', "ü"], ids=repr
+    "given_id",
+    ["", "a b", "x" * 201, "<script>", "a;b", "a%0d%0ab", "a b: c", 'a"b', "ü"],
+    ids=repr,
 )
 def test_a_request_id_that_could_do_harm_is_replaced(given_id: str, client: FlaskClient) -> None:
     response = client.post("/ExecuteSTP", data=b"{}", headers={"X-Request-ID": given_id})
