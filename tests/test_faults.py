@@ -26,7 +26,8 @@ from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator import Emulator
 from connector_proxy.errors import ConfigurationError, QueueUnavailable
-from connector_proxy.health import Condition, run_checks
+from connector_proxy.health.check import Condition
+from connector_proxy.health.start import run_checks
 from connector_proxy.ledger import Arrival, Ledger
 from connector_proxy.records import Kind, Outcome, State, Webhook
 from connector_proxy.schedule import Pauses

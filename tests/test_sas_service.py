@@ -19,7 +19,8 @@ import trustme
 
 from connector_proxy.destinations.embedded import result_document
 from connector_proxy.emulator import FAILURES, Emulator, Ran
-from connector_proxy.health import Condition, run_checks
+from connector_proxy.health.check import Condition
+from connector_proxy.health.start import run_checks
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
 from tests.conftest import Service, another, payload

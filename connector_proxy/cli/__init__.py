@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, demo, health, logs
+from connector_proxy import __version__, demo, logs
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
@@ -28,6 +28,8 @@ from connector_proxy.emulator import (
     sas_code,
 )
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
+from connector_proxy.health.check import Check, Condition
+from connector_proxy.health.start import run_checks
 from connector_proxy.preview import preview as preview_lines
 from connector_proxy.secrethash import hashed
 from connector_proxy.service import Service
@@ -126,13 +128,13 @@ def check(conf: Path | None, as_json: bool) -> None:
     Credentials are not sent. Ends with 1 when something is at fault.
     """
     settings = loaded(conf)
-    checks = list(health.run_checks(settings))
+    checks = list(run_checks(settings))
     (_check_as_json if as_json else _check_as_text)(settings, checks)
-    if any(one.condition is health.Condition.FAIL for one in checks):
+    if any(one.condition is Condition.FAIL for one in checks):
         sys.exit(1)
 
 
-def _check_as_text(settings: Settings, checks: list[health.Check]) -> None:
+def _check_as_text(settings: Settings, checks: list[Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
     for key in KEYS:
         value = shown(getattr(settings, key.name))
@@ -145,11 +147,11 @@ def _check_as_text(settings: Settings, checks: list[health.Check]) -> None:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:
             click.echo(f"      {one.advice}")
-    faults = sum(one.condition is health.Condition.FAIL for one in checks)
+    faults = sum(one.condition is Condition.FAIL for one in checks)
     click.echo(f"{faults} at fault" if faults else "nothing is at fault")
 
 
-def _check_as_json(settings: Settings, checks: list[health.Check]) -> None:
+def _check_as_json(settings: Settings, checks: list[Check]) -> None:
     report = {
         "conf": str(settings.conf),
         "settings": {

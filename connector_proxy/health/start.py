@@ -13,8 +13,6 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from socket import SOCK_STREAM
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ import sqlalchemy as sa
 from connector_proxy import access, masking, secrethash
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
+from connector_proxy.health.check import Check, Condition
 from connector_proxy.settings import CREDENTIALS_INI, Settings
 
 RELEASED = datetime.date(2026, 11, 21)
@@ -38,24 +37,6 @@ _PASSWORD = re.compile(
 )
 _PRESENTED, _LONG_ENOUGH = ("basicpassword", "bearertoken", "headervalue"), 16
 _HOST_ADVICE = "Write an address of this machine into serviceConfig.py."
-
-
-class Condition(StrEnum):
-    """How a check came out; only ``fail`` keeps the service from its work."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: what was looked at, how it is, and what to do when it is not well."""
-
-    name: str
-    condition: Condition
-    message: str
-    advice: str = ""
 
 
 def run_checks(settings: Settings) -> Iterator[Check]:

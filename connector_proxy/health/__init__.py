@@ -1,0 +1,1 @@
+"""Named checks: before the service starts (``start.py``), and while it runs (``running.py``)."""
