@@ -21,6 +21,7 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.intake import identity, read_webhook
 from connector_proxy.ledger import Arrival, Ledger
+from connector_proxy.lookup import Criteria
 from connector_proxy.records import State
 from connector_proxy.settings import load as load_settings
 from connector_proxy.tables import attempts, deliveries
@@ -197,9 +198,9 @@ def full_file(folder: Path, count: int = 100_000) -> None:
     )
     for name, deed in (
         ("accept one", accept),
-        ("list the latest 100", lambda: known.search(limit=100)),
-        ("list by state", lambda: known.search(states=[State.REFUSED], limit=100)),
-        ("list by task", lambda: known.search(task="no such task", limit=100)),
+        ("list the latest 100", known.search),
+        ("list by state", lambda: known.search(Criteria([State.REFUSED]))),
+        ("list by task", lambda: known.search(Criteria(task="no such task"))),
         ("count by state", known.counts),
         ("show one", lambda: known.show(some)),
     ):
@@ -230,6 +231,7 @@ def _fill(database: Database, ledger: Ledger, raw: bytes, count: int) -> None:
 
 _ATTEMPT = {
     "number": 1,
+    "round": 1,
     "instance": "here",
     "started_at": 0,
     "ended_at": 1,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from connector_proxy.records import Attempt, Delivery
+from connector_proxy.records import Attempt, Change, Delivery
 
 
 def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def attempt(one: Attempt) -> dict[str, Any]:
     may quote the customer's data: it stands in the log."""
     record = {
         "number": one.number,
+        "round": one.round,
         "instance": one.instance,
         "startedAt": moment(one.started_at),
         "endedAt": moment(one.ended_at),
@@ -59,6 +60,23 @@ def attempt(one: Attempt) -> dict[str, Any]:
         "nextAttemptAt": moment(one.next_at),
     }
     return {name: value for name, value in record.items() if value not in (None, "")}
+
+
+def change(one: Change) -> dict[str, Any]:
+    """The record of a change by an administrator."""
+    by = one.decision
+    record = {
+        "number": one.number,
+        "at": moment(by.at),
+        "door": by.door,
+        "who": by.who,
+        "action": one.action,
+        "deliveryId": one.delivery_id,
+        "stpName": one.stp_name,
+        "outcome": one.outcome,
+        "note": by.note,
+    }
+    return {name: value for name, value in record.items() if value != ""}
 
 
 def moment(value: datetime | None) -> str | None:

@@ -366,6 +366,7 @@ def _attempt(
     return {
         "delivery_id": begun.delivery.delivery_id,
         "number": begun.delivery.attempt_count,
+        "round": begun.delivery.round,
         "instance": begun.run.partition("/")[0],
         "started_at": rows.ms(begun.delivery.changed_at),
         "ended_at": rows.ms(now),

@@ -43,7 +43,8 @@ class Pauses:
         paused_by, failures = (stp.paused_by, stp.failures) if stp else ("", 0)
         if not blames_stp(outcome):  # it answered, whatever it said of this delivery
             if paused_by == BY_FAILURES:
-                self.resume(connection, stp_name, now)
+                self.run_again(connection, stp_name)
+                self.release(connection, stp_name, now)
             elif failures:
                 _keep(connection, stp_name, failures=0)
             return bool(paused_by == BY_ADMINISTRATOR)
@@ -76,23 +77,26 @@ class Pauses:
         )
         return connection.execute(sa.select(sa.func.count()).where(of_stp)).scalar_one()
 
-    def resume(self, connection: Connection, stp_name: str, now: datetime) -> list[str]:
-        """Let a stored process run again, and all that waits for it, also what was put off
-        because it did not run; returns their ids."""
+    def run_again(self, connection: Connection, stp_name: str) -> int:
+        """Let a stored process run again; returns how many deliveries ``release`` will let go."""
         own = rows.stp_key(stp_name)
         connection.execute(_SET_STP, {"own": own, **_RUNS})
-        put_off = sa.and_(
-            deliveries.c.next_attempt_at.is_not(None),
-            deliveries.c.code.in_(schedule.OF_THE_DESTINATION),
-        )
-        waiting = sa.select(deliveries).where(
-            deliveries.c.stp_key == own,
-            deliveries.c.state == State.WAITING,
-            sa.or_(deliveries.c.paused, put_off),
-        )
-        found = connection.execute(waiting.with_for_update()).all()
-        _log.info("%s runs again, %d deliveries go on", masking.shorten(stp_name), len(found))
-        return self._turns.go_on(connection, found, now, probing=False)
+        query = sa.select(sa.func.count()).select_from(deliveries).where(_held_back(own))
+        count = connection.execute(query).scalar_one()
+        _log.info("%s runs again, %d deliveries go on", masking.shorten(stp_name), count)
+        return count
+
+    def release(
+        self, connection: Connection, stp_name: str, now: datetime, limit: int | None = None
+    ) -> int:
+        """Let go what waits for a stored process that runs again, also what was put off because
+        it did not run, ``limit`` at most; returns how many. None when it is paused anew."""
+        if self.issue(connection, stp_name):
+            return 0
+        waiting = sa.select(deliveries).where(_held_back(rows.stp_key(stp_name)))
+        some = waiting.order_by(deliveries.c.accepted_at).limit(limit).with_for_update()
+        found = connection.execute(some).all()
+        return len(self._turns.go_on(connection, found, now, probing=False))
 
     def issue(self, connection: Connection, stp_name: str) -> NotPossible | None:
         """What keeps a delivery from being tried at once."""
@@ -146,6 +150,19 @@ class Pauses:
             deliveries.c.stp_key.not_in(paused),
         )
         return self._turns.go_on(connection, connection.execute(forgotten), now, probing=False)
+
+
+def _held_back(stp_key: str) -> sa.ColumnElement[bool]:
+    """What waits because a stored process did not run."""
+    put_off = sa.and_(
+        deliveries.c.next_attempt_at.is_not(None),
+        deliveries.c.code.in_(schedule.OF_THE_DESTINATION),
+    )
+    return sa.and_(
+        deliveries.c.stp_key == stp_key,
+        deliveries.c.state == State.WAITING,
+        sa.or_(deliveries.c.paused, put_off),
+    )
 
 
 def _keep(connection: Connection, stp_name: str, **values: Any) -> None:

@@ -73,11 +73,12 @@ class Webhook:
 class Attempt:
     """One try to carry a delivery out; times in UTC.
 
-    ``number`` counts from 1 over all rounds. Until it has ended, ``ended_at`` is None and
-    ``verdict`` too; ``next_at`` is when another attempt was planned for.
+    ``number`` counts from 1 over all rounds, of which ``round`` is one. Until it has ended,
+    ``ended_at`` is None and ``verdict`` too; ``next_at`` is when another attempt was planned for.
     """
 
     number: int
+    round: int
     instance: str
     started_at: datetime
     ended_at: datetime | None = None
@@ -125,6 +126,31 @@ class Delivery:
     note: str = ""
     result: Mapping[str, str | int] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an administrator decides: through which ``door`` (``cli``, ``api`` or ``page``), who
+    (a user of the operating system, or the address of a peer), when (UTC), and why."""
+
+    door: str
+    who: str
+    at: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a decision changed, as the audit trail keeps it: ``action`` is the command's word,
+    ``outcome`` what it came to. ``delivery_id`` and ``stp_name`` are empty where it was about
+    none."""
+
+    number: int
+    decision: Decision
+    action: str
+    delivery_id: str
+    stp_name: str
+    outcome: str
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ def as_delivery(row: Any, tried: Iterable[Any] = ()) -> Delivery:
 def _as_attempt(row: Any) -> Attempt:
     return Attempt(
         number=row.number,
+        round=row.round,
         instance=row.instance,
         started_at=moment(row.started_at),
         ended_at=moment_or_none(row.ended_at),

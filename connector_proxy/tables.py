@@ -59,6 +59,7 @@ attempts = sa.Table(
     "attempts", _metadata,
     sa.Column("delivery_id", sa.Text, nullable=False),
     sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),
     sa.Column("instance", sa.Text, nullable=False),
     sa.Column("started_at", sa.BigInteger, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
@@ -85,6 +86,21 @@ stored_processes = sa.Table(
 )  # fmt: skip
 """How each stored process fares: failures in a row, and who paused it (``failures`` or
 ``administrator``; empty: it runs)."""
+
+audit = sa.Table(
+    "audit", _metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("door", sa.Text, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("delivery_id", sa.Text, nullable=False),
+    sa.Column("stp_name", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Index("audit_by_delivery", "delivery_id"),
+)  # fmt: skip
+"""What administrators changed: one row a change, written with it in one transaction."""
 
 version = sa.Table(
     "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)

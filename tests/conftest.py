@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from connector_proxy import outcomes, service
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.engine import Engine
-from connector_proxy.records import Delivery, Outcome
+from connector_proxy.records import Decision, Delivery, Outcome
 from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
 from connector_proxy.staging import Staging
 from connector_proxy.values import HostPattern
@@ -44,6 +45,11 @@ def another(document: dict[str, Any]) -> dict[str, Any]:
     if "task" in document:
         return {**document, "task": {**document["task"], "occurrenceId": str(uuid.uuid4())}}
     return {**document, "guid": str(uuid.uuid4())}
+
+
+def decided(note: str = "") -> Decision:
+    """What somebody decides now."""
+    return Decision("cli", "jo", datetime.now(UTC), note)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.destinations import embedded
 from connector_proxy.emulator import Emulator, Ran, wire
+from connector_proxy.lookup import Criteria
 from connector_proxy.records import OPEN, Delivery, State
 from connector_proxy.settings import Settings, load
 
@@ -459,7 +460,7 @@ def _wait_for_rest(service: ServiceProcess, deliveries: Deliveries) -> None:
         stuck = [
             f"{one.delivery_id} {one.state} {one.stp_name} attempts={one.attempt_count} "
             f"paused={one.paused} changed={one.changed_at}"
-            for one in deliveries.search(states=open_states, limit=20)
+            for one in deliveries.search(Criteria(open_states), limit=20)
         ]
         paused = [f"{one.stp_name} {one.failures}" for one in deliveries.stored_processes()]
         lines = [line for line in service.said(1_000_000).splitlines() if " INFO " not in line]

@@ -26,7 +26,7 @@ from connector_proxy.emulator import Behaviour, Emulator, Ran
 from connector_proxy.records import Outcome, State
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.settings import Settings
-from tests.conftest import Service, StubCarrier, another, payload
+from tests.conftest import Service, StubCarrier, another, decided, payload
 from tests.crashing import triggered, wait_until
 
 Start = Callable[..., Service]
@@ -154,13 +154,13 @@ def test_nobody_waits_for_a_paused_stored_process(
     start: Start, settings: Settings, carrier: StubCarrier
 ) -> None:
     service = start(replace(settings, waitseconds=20), carrier)
-    service.deliveries.pause("OneCustomer", datetime.now(UTC))
+    service.deliveries.pause("OneCustomer", decided())
     began = time.monotonic()
     answer = service.post(triggered())
     assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
     assert time.monotonic() - began < 5
     assert service.record(answer)["paused"]
-    service.deliveries.resume("OneCustomer", datetime.now(UTC))
+    service.deliveries.resume("OneCustomer", decided())
     assert service.ended(answer)["state"] == "done"
 
 

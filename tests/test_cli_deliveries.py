@@ -20,13 +20,25 @@ from connector_proxy.cli import cli
 from connector_proxy.database import FILE, Database
 from connector_proxy.emulator import Emulator
 from connector_proxy.instance import WORKING, InstanceLock
+from connector_proxy.lookup import Criteria
 from connector_proxy.records import Outcome, State
 from connector_proxy.settings import Settings
 from tests.conftest import Service, StubCarrier, another, payload
 from tests.crashing import Gate, ServiceProcess, arrived, triggered, wait_until
 
 Command = Callable[..., Result]
-COMMANDS = ("list", "show", "replay", "resolve", "cancel", "pause", "resume", "prune", "recover")
+COMMANDS = (
+    "list",
+    "show",
+    "audit",
+    "replay",
+    "resolve",
+    "cancel",
+    "pause",
+    "resume",
+    "prune",
+    "recover",
+)
 
 ENDS = {
     "Done": outcomes.done(200, {"rows": 3}),
@@ -70,7 +82,7 @@ def ids(service: Service) -> dict[str, str]:
 
 
 def _id(service: Service, stp: str) -> str:
-    return service.deliveries.search(stp=stp)[0].delivery_id
+    return service.deliveries.search(Criteria(stp=stp))[0].delivery_id
 
 
 def state(service: Service, delivery_id: str, wanted: State) -> None:
@@ -104,13 +116,19 @@ def test_list_says_that_there_are_none(command: Command) -> None:
 
 
 def test_list_shows_the_latest_first_and_counts(command: Command, ids: dict[str, str]) -> None:
-    *shown, counts = lines(command("list"))
+    heading, *shown, counts = lines(command("list"))
+    assert heading.split("  ")[0] == "id"
+    assert heading.split() == ["id", "accepted", "state", "tries", "stored", "process", "task"]
     assert [line.split()[0] for line in shown] == list(reversed(ids.values()))
     by_name = {name: next(line for line in shown if line.startswith(ids[name])) for name in ids}
-    assert "  waiting    1x  Waiting  SandboxOutbound  next 20" in by_name["Waiting"]
-    assert by_name["Done"].endswith("  done       1x  Done  SandboxOutbound")
-    assert by_name["Refused"].endswith("  refused    1x  Refused  SandboxOutbound  credentials")
-    assert by_name["Held"].endswith("  held       1x  Held  SandboxOutbound  outcome_unknown")
+    assert "  waiting  1x     Waiting         SandboxOutbound  next 20" in by_name["Waiting"]
+    assert by_name["Done"].endswith("  done     1x     Done            SandboxOutbound")
+    assert by_name["Refused"].endswith(
+        "  refused  1x     Refused         SandboxOutbound  credentials"
+    )
+    assert by_name["Held"].endswith(
+        "  held     1x     Held            SandboxOutbound  outcome_unknown"
+    )
     assert counts == "1 waiting, 1 done, 1 refused, 1 held"
 
 
@@ -258,6 +276,45 @@ def test_the_beginning_of_two_ids_is_refused(
     assert command("show", "abcdef" + "0" * 25 + "1").exit_code == 0
 
 
+def test_show_marks_rounds_and_tells_moments_in_local_time(
+    command: Command, service: Service, ids: dict[str, str], ends: dict[str, Outcome]
+) -> None:
+    one = ids["Refused"]
+    ends["Refused"] = outcomes.done(200)
+    command("replay", one, "--yes", "--note", "mended")
+    state(service, one, State.DONE)
+    shown = lines(command("show", one))
+    accepted = service.deliveries.show(one).accepted_at.astimezone().isoformat(" ", "seconds")
+    assert f"acceptedAt            {accepted}" in shown
+    story = [line.partition("  ")[2] for line in shown if line.startswith(accepted[:10])]
+    assert [line.partition(":")[0].partition(" by ")[0] for line in story] == [
+        "accepted", "attempt 1", "replayed", "attempt 2",
+    ]  # fmt: skip
+    assert shown.index("round 2") == shown.index("    note: mended") + 1
+    assert "+00:00" not in "".join(shown) or accepted.endswith("+00:00")
+
+
+# -- audit --------------------------------------------------------------------------------
+
+
+def test_audit_shows_what_was_changed_by_whom_and_why(
+    command: Command, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lines(command("audit")) == ["nothing was changed"]
+    monkeypatch.setenv("LOGNAME", "jo")
+    monkeypatch.setenv("SUDO_USER", "kim")
+    command("cancel", ids["Held"], "--note", "wrong audience")
+    command("pause", "Done", "--note", "maintenance")
+    pause, cancel = lines(command("audit"))
+    assert pause.endswith("  cli jo (sudo by kim)  pause Done: 0 wait; maintenance")
+    assert f"cancel {ids['Held']} (Held): held before, cancelled; wrong audience" in cancel
+    assert lines(command("audit", ids["Held"][:8])) == [cancel]
+    assert lines(command("audit", "--limit", "1")) == [pause]
+    record = json.loads(lines(command("audit", "--json"))[1])
+    assert record["note"] == "wrong audience"
+    assert record["deliveryId"] == ids["Held"]
+
+
 # -- replay -------------------------------------------------------------------------------
 
 
@@ -312,7 +369,7 @@ def test_replay_says_which_ones_it_cannot_do(
     ids: dict[str, str],
     ends: dict[str, Outcome],
 ) -> None:
-    without = service.deliveries.search(stp="Refused")[0].delivery_id
+    without = service.deliveries.search(Criteria(stp="Refused"))[0].delivery_id
     with closing(sqlite3.connect(settings.datafolder / FILE)) as file, file:
         file.execute("UPDATE deliveries SET payload_kept = 0 WHERE delivery_id = ?", (without,))
     ends["Held"] = outcomes.done(200)

@@ -9,7 +9,6 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.values import HostPattern
-from tests.conftest import PAYLOADS, Service, payload
+from tests.conftest import PAYLOADS, Service, decided, payload
 from tests.filestore import FileStore, endless, s3_error, send, short, zipped
 
 
@@ -184,7 +183,7 @@ def test_the_same_occurrence_again_replaces_its_dataset(
     first = post(embedded_service, store, b"a,b", b"1,2\n")
     store.urls(b"a,b", b"3,4\n")
     Staging(settings.downloadfolder).remove(first.json()["deliveryId"])
-    embedded_service.deliveries.replay(first.json()["deliveryId"], datetime.now(UTC))
+    embedded_service.deliveries.replay(first.json()["deliveryId"], decided())
     assert embedded_service.ended(first, attempts=2)["state"] == "done"
     assert rows(settings, first) == [["a", "b"], ["3", "4"]]
     assert len(left(settings)) == 2, "the dataset and its manifest"

@@ -17,7 +17,8 @@ from connector_proxy.dbosqueue import Place, Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import NoSuchDelivery, NotPossible
 from connector_proxy.ledger import Accepted, Arrival, Begun, Ledger
-from connector_proxy.records import Delivery, Kind, Outcome, State, Verdict, Webhook
+from connector_proxy.lookup import Criteria
+from connector_proxy.records import Decision, Delivery, Kind, Outcome, State, Verdict, Webhook
 from connector_proxy.schedule import Next, Pauses
 from connector_proxy.settings import Settings
 from connector_proxy.tables import deliveries
@@ -29,6 +30,11 @@ UNKNOWN = outcomes.unknown(0, "no answer")
 FILE_STORE = Outcome(Verdict.RETRY, "download_failed", "The store did not answer.")
 
 
+def by(at: datetime, note: str = "") -> Decision:
+    """What somebody decides."""
+    return Decision("cli", "jo", at, note)
+
+
 class Books:
     """A ledger and its administration over one database; ``clock`` is moved by the test."""
 
@@ -37,6 +43,7 @@ class Books:
         self.database = Database(settings)
         self.database.set_up()
         self.schema = "" if self.database.is_file else "dbos."
+        self.own = "" if self.database.is_file else "connector_proxy."
         self.places = self.schema + "workflow_status"
         self.queue = Queue(self.database.engine, settings)
         self.ledger = Ledger(settings, self.queue)
@@ -194,7 +201,7 @@ def test_the_same_again_does_not_run_what_is_held(books: Books, outcome: Outcome
     books.attempt(first, outcome)
     again = books.accept("one")
     assert (again.duplicate, again.state) == (True, State.HELD)
-    books.admin.cancel(first.delivery_id, "", NOON)
+    books.admin.cancel(first.delivery_id, by(NOON))
     assert books.accept("one").state is State.CANCELLED
     assert f"{first.delivery_id}.2" not in books.placed(), "nothing new came into the queue"
 
@@ -265,7 +272,7 @@ def test_a_turn_that_was_overtaken_is_void(books: Books) -> None:
     accepted = books.accept()
     books.attempt(accepted, RETRY)
     assert books.begin(accepted, turn=1) is None
-    books.admin.cancel(accepted.delivery_id, "", NOON)
+    books.admin.cancel(accepted.delivery_id, by(NOON))
     assert books.begin(accepted, turn=2) is None
 
 
@@ -400,14 +407,14 @@ def test_the_log_tells_when_a_pause_begins_and_ends(
     caplog.set_level("INFO", "connector_proxy.pauses")
     failing(books)
     assert "A is paused after 5 failures in a row; one delivery a minute is tried" in caplog.text
-    books.admin.resume("A", books.clock)
+    books.admin.resume("A", by(books.clock))
     assert "A runs again, 5 deliveries go on" in caplog.text
 
 
 def test_replay_is_refused_while_the_stored_process_is_paused(books: Books) -> None:
     failed = failing(books)
     with pytest.raises(NotPossible, match="is paused \\(by failures\\)") as refused:
-        books.admin.replay(failed[0].delivery_id, books.clock)
+        books.admin.replay(failed[0].delivery_id, by(books.clock))
     assert "deliveries resume" in refused.value.advice
 
 
@@ -417,7 +424,7 @@ def test_a_probe_in_hand_while_it_is_resumed_goes_on(books: Books) -> None:
     books.begin(waiting)
     books.pass_time()
     begun = books.begin(waiting)
-    books.admin.resume("A", books.clock)
+    books.admin.resume("A", by(books.clock))
     books.finish(begun, RETRY)
     shown = books.show(waiting)
     assert (shown.state, shown.paused) == (State.WAITING, False)
@@ -482,7 +489,7 @@ def test_with_nobody_waiting_the_next_delivery_is_the_probe(books: Books) -> Non
 
 
 def test_what_waits_for_a_paused_stored_process_expires_in_time(books: Books) -> None:
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     accepted = books.accept(deadline=NOON + timedelta(minutes=15))
     assert books.begin(accepted) is None
     books.later(minutes=14)
@@ -495,24 +502,24 @@ def test_what_waits_for_a_paused_stored_process_expires_in_time(books: Books) ->
 
 def test_an_administrator_pauses_and_resumes(books: Books) -> None:
     before = books.accept(stp="Stored Process")
-    assert books.admin.pause("stored process", NOON) == 1
+    assert books.admin.pause("stored process", by(NOON)) == 1
     assert books.begin(before, turn=1) is None
     after = books.accept(stp="STORED PROCESS")
     assert books.begin(after) is None
     books.later(hours=1)
     assert books.pass_time() == [], "no probe: somebody decided"
-    assert books.admin.resume("Stored Process", books.clock) == 2
+    assert books.admin.resume("Stored Process", by(books.clock)) == 2
     assert books.begin(before) is not None and books.begin(after) is not None
 
 
 def test_what_runs_when_it_is_paused_ends_as_it_ends(books: Books) -> None:
     running = books.accept()
     begun = books.begin(running)
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     books.finish(begun, RETRY)
     shown = books.show(running)
     assert (shown.state, shown.paused, shown.next_attempt_at) == (State.WAITING, True, None)
-    assert books.admin.resume("A", NOON) == 1
+    assert books.admin.resume("A", by(NOON)) == 1
 
 
 # -- clock --------------------------------------------------------------------------------
@@ -533,7 +540,7 @@ def test_a_clock_that_was_set_back_does_not_put_off_an_attempt(books: Books) -> 
 def test_an_open_delivery_that_lost_its_place_gets_another(books: Books) -> None:
     waiting, running, paused = books.accept(), books.accept(), books.accept(stp="B")
     books.begin(running, run="here/died")
-    books.admin.pause("B", NOON)
+    books.admin.pause("B", by(NOON))
     assert books.pass_time() == [], "all have their places"
     with books.database.write() as connection:
         connection.execute(sa.text(f"UPDATE {books.places} SET status = 'ERROR'"))
@@ -563,12 +570,12 @@ def test_a_turn_that_came_out_of_the_queue_and_was_never_begun_gets_another(book
 def test_an_overtaken_turn_leaves_the_queue(books: Books) -> None:
     """Or it would count against a rate limit."""
     accepted = books.accept()
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     assert books.placed() == {}
-    books.admin.resume("A", NOON)
-    books.admin.replay(accepted.delivery_id, NOON)
+    books.admin.resume("A", by(NOON))
+    books.admin.replay(accepted.delivery_id, by(NOON))
     assert list(books.placed()) == [f"{accepted.delivery_id}.{books.turn(accepted)}"]
-    books.admin.cancel(accepted.delivery_id, "", NOON)
+    books.admin.cancel(accepted.delivery_id, by(NOON))
     assert books.placed() == {}
 
 
@@ -578,36 +585,38 @@ def test_an_overtaken_turn_leaves_the_queue(books: Books) -> None:
 def test_a_held_delivery_is_resolved_as_somebody_found_out(books: Books) -> None:
     accepted = books.accept()
     books.attempt(accepted, UNKNOWN)
-    shown = books.admin.resolve(accepted.delivery_id, State.DONE, "ran at 12:01", NOON)
+    shown = books.admin.resolve(accepted.delivery_id, State.DONE, by(NOON, "ran at 12:01"))
     assert (shown.state, shown.note, shown.verdict) == (State.DONE, "ran at 12:01", Verdict.DONE)
     assert shown.code == "resolved"
     with pytest.raises(NotPossible, match="only a held one"):
-        books.admin.resolve(accepted.delivery_id, State.REFUSED, "", NOON)
+        books.admin.resolve(accepted.delivery_id, State.REFUSED, by(NOON))
 
 
 def test_a_delivery_that_waits_is_cancelled_and_one_that_runs_is_not(books: Books) -> None:
     waiting, running = books.accept(), books.accept()
     books.begin(running)
-    assert books.admin.cancel(waiting.delivery_id, "wrong audience", NOON).state is State.CANCELLED
+    assert (
+        books.admin.cancel(waiting.delivery_id, by(NOON, "wrong audience")).state is State.CANCELLED
+    )
     with pytest.raises(NotPossible, match="running"):
-        books.admin.cancel(running.delivery_id, "", NOON)
+        books.admin.cancel(running.delivery_id, by(NOON))
 
 
 def test_replay_is_a_new_round_with_the_payload_that_is_kept(books: Books) -> None:
     accepted = books.accept()
     books.attempt(accepted, outcomes.credentials(401, "401"))
-    shown = books.admin.replay(accepted.delivery_id, NOON)
+    shown = books.admin.replay(accepted.delivery_id, by(NOON))
     assert (shown.state, shown.round) == (State.WAITING, 2)
     begun = books.begin(accepted)
     assert begun is not None and begun.body == b"{}"
     with pytest.raises(NotPossible, match="running"):
-        books.admin.replay(accepted.delivery_id, NOON)
+        books.admin.replay(accepted.delivery_id, by(NOON))
 
 
 def test_replay_of_one_that_waits_brings_its_attempt_forward(books: Books) -> None:
     accepted = books.accept()
     books.attempt(accepted, RETRY)
-    shown = books.admin.replay(accepted.delivery_id, NOON)
+    shown = books.admin.replay(accepted.delivery_id, by(NOON))
     assert (shown.round, shown.next_attempt_at) == (1, None)
     assert books.begin(accepted, turn=2) is None
     assert books.begin(accepted, turn=3) is not None
@@ -619,10 +628,10 @@ def test_replay_is_refused_after_the_deadline_and_without_the_payload(books: Boo
     books.attempt(expired, outcomes.credentials(401, "401"))
     books.attempt(old, outcomes.credentials(401, "401"))
     with pytest.raises(NotPossible, match="stopped working"):
-        books.admin.replay(expired.delivery_id, NOON + timedelta(minutes=16))
+        books.admin.replay(expired.delivery_id, by(NOON + timedelta(minutes=16)))
     books.admin.prune(NOON + timedelta(days=8))
     with pytest.raises(NotPossible, match="payload of the delivery was removed"):
-        books.admin.replay(old.delivery_id, NOON)
+        books.admin.replay(old.delivery_id, by(NOON))
 
 
 def test_pruning_removes_payloads_first_and_deliveries_later(books: Books) -> None:
@@ -665,13 +674,13 @@ def test_deliveries_are_found_by_state_stored_process_time_and_task(books: Books
     books.attempt(second, outcomes.done(200))
 
     def found(**criteria: object) -> list[str]:
-        return [one.delivery_id for one in books.admin.search(**criteria)]  # type: ignore[arg-type]
+        return [one.delivery_id for one in books.admin.search(Criteria(**criteria))]  # type: ignore[arg-type]
 
     assert found() == [second.delivery_id, first.delivery_id]
     assert found(states=[State.WAITING]) == [first.delivery_id]
     assert found(stp="b") == [second.delivery_id]
     assert found(since=NOON + timedelta(minutes=1)) == [second.delivery_id]
-    assert found(task="tas", limit=1) == [second.delivery_id]
+    assert found(task="tas", until=NOON + timedelta(minutes=1)) == [first.delivery_id]
     assert found(task="100%") == []
     assert books.admin.counts()[State.DONE] == 1
 
