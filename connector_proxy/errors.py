@@ -59,10 +59,9 @@ class Unauthorized(ConnectorProxyError):
     status = 401
     advice = "Let the connector send what auth asks for; the log says what was wrong."
 
-    def __init__(self, challenge: str, *, cause: str = "") -> None:
-        super().__init__(
-            "This needs a secret, and the request has none that is right.", cause=cause
-        )
+    def __init__(self, challenge: str, *, cause: str = "", advice: str = "") -> None:
+        message = "This needs a secret, and the request has none that is right."
+        super().__init__(message, cause=cause, advice=advice)
         self.challenge = challenge
 
 
@@ -74,9 +73,20 @@ class TooManyTries(ConnectorProxyError):
     status = 429
     advice = "Correct the secret of the connector; the log says which address failed."
 
-    def __init__(self, retry_after: int, *, cause: str = "") -> None:
-        super().__init__("Too many tries with a wrong secret.", cause=cause)
+    def __init__(self, retry_after: int, *, cause: str = "", advice: str = "") -> None:
+        super().__init__("Too many tries with a wrong secret.", cause=cause, advice=advice)
         self.retry_after = retry_after
+
+
+class Forged(ConnectorProxyError):
+    """A change was asked for with the cookie of a session, but by none of its pages (403)."""
+
+    code = "forged"
+    status = 403
+    advice = "Load the page anew and try again; a program sends opssecret as a bearer token."
+
+    def __init__(self) -> None:
+        super().__init__("This change was not asked for by a page of this session.")
 
 
 class NotJson(ConnectorProxyError):

@@ -47,6 +47,10 @@ class Settings:
     bearertoken: Secret
     headername: str
     headervalue: Secret
+    ops: bool
+    opsnetworks: tuple[access.Network, ...]
+    showdata: bool
+    opssecret: Secret
     stpurl: str
     stpusername: Secret
     stppassword: Secret
@@ -146,6 +150,12 @@ KEYS = (
         "Let everybody send webhooks (auth = none) from other machines, too."),
     Key("trustedproxy", SERVICE_INI, access.networks, "", False,
         "Addresses and networks of front ends whose X-Forwarded-* headers are believed."),
+    Key("ops", SERVICE_INI, values.flag, "True", False,
+        "Show the page at /ops, with its API below /api, once opssecret is set."),
+    Key("opsnetworks", SERVICE_INI, access.networks, "", False,
+        "Addresses and networks that may open the page besides this machine."),
+    Key("showdata", SERVICE_INI, values.flag, "False", False,
+        "Show data of customers on the page: payloads of events, first rows of datasets."),
     Key("proglog", SERVICE_INI, values.proglog, "True", False,
         "Write a log file: True, False, or the name of the file."),
     Key("loglevel", SERVICE_INI, values.level, "INFO", False,
@@ -255,6 +265,9 @@ KEYS = (
         "auth = header: the name of the header that holds the secret, such as X-Api-Key."),
     Key("headervalue", CREDENTIALS_INI, access.secrets, "", False,
         "auth = header: the secret, or several, plain or from hash-secret."),
+    Key("opssecret", CREDENTIALS_INI, access.secrets, "", False,
+        "The secret of the page and its API, or several, plain or from hash-secret; empty: both "
+        "are off."),
     Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
         "Database that instances share, postgresql+psycopg://user:password@host:5432/database; "
         "empty: a file."),

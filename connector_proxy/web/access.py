@@ -30,10 +30,14 @@ _MARK = "may_call"
 
 
 class Caller(StrEnum):
-    """Who may call a view: whoever presents the secret of the webhooks, or everybody."""
+    """Who may call a view: whoever presents the secret of the webhooks, or everybody; of the page
+    whoever is near enough to see it, who is logged in, who may use its API."""
 
     WEBHOOK = "webhook"
     EVERYBODY = "everybody"
+    NEAR = "near"
+    PAGE = "page"
+    API = "api"
 
 
 def may_call(caller: Caller) -> Callable[[View], View]:
@@ -67,22 +71,24 @@ class _Scheme(Protocol):
 class Gate:
     """Lets those pass who present the right secret, and does not listen to those who fail often."""
 
-    def __init__(self, scheme: _Scheme) -> None:
+    def __init__(self, scheme: _Scheme, tries: Tries | None = None, advice: str = "") -> None:
+        """``tries`` are shared by the gates before one secret; ``advice`` is for who fails."""
         self._scheme = scheme
-        self._tries = Tries()
+        self._tries = tries or Tries()
+        self._advice = advice
 
     def __call__(self) -> None:
         """Raises ``Unauthorized`` and ``TooManyTries`` for the request at hand."""
         address = request.remote_addr or ""
         wait = self._tries.wait(address)
         if wait:
-            raise TooManyTries(wait, cause=f"from {address}")
+            raise TooManyTries(wait, cause=f"from {address}", advice=self._advice)
         issue = self._scheme.issue(request.environ)
         if issue:
             count = self._tries.failed(address)
             last = ", the last one for a while" if count >= self._tries.most else ""
             cause = f"from {address}: {issue} (failed try {count}{last})"
-            raise Unauthorized(self._scheme.challenge, cause=cause)
+            raise Unauthorized(self._scheme.challenge, cause=cause, advice=self._advice)
 
 
 def webhook_guard(settings: Settings) -> Guard | None:
