@@ -3,6 +3,7 @@ there are, and how their stored processes fare. Every function takes a connectio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from connector_proxy.tables import attempts, deliveries, payloads, stored_proces
 Place = tuple[datetime, str]
 """Where a delivery stands in a list: when it was accepted, and its id."""
 _SHORTEST_ID = 4
+_BEGINNING = re.compile("[0-9a-f]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def found(connection: Connection, delivery_id: str, *, lock: bool = False) -> Ro
             f"Write at least {_SHORTEST_ID} characters of the id.",
             advice="connector-proxy deliveries list shows the ids.",
         )
+    if not _BEGINNING.fullmatch(start):
+        raise NoSuchDelivery("There is no delivery with this id.")
     own = deliveries.c.delivery_id
     query = sa.select(deliveries).where(own >= start, own < start + "g")  # uses the index
     known = connection.execute((query.with_for_update() if lock else query).limit(2)).all()

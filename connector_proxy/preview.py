@@ -30,7 +30,7 @@ def preview(raw: bytes, settings: Settings) -> Iterator[str]:
 
 def _embedded(own: Settings, stream: Stream) -> Iterator[str]:
     yield f"destination:    embedded stored process, dataset in {own.outputfolder}"
-    yield _pretty(stream.document)
+    yield pretty(stream.document)
 
 
 def _sas(own: Settings, stp_name: str, stream: Stream) -> Iterator[str]:
@@ -39,9 +39,9 @@ def _sas(own: Settings, stp_name: str, stream: Stream) -> Iterator[str]:
     yield f"destination:    POST {request.url}"
     for name, value in request.headers.items():
         yield f"  {name}: {f'Basic {MASK}' if name == 'Authorization' else value}"
-    yield _pretty(request.body)
+    yield pretty(request.body)
 
 
-def _pretty(document: bytes) -> str:
+def pretty(document: bytes) -> str:
     """One element a line, for the eye; what is sent has no line breaks."""
     return mask(document.decode("ascii").replace("><", ">\n<").replace("&lt;masked&gt;", MASK))

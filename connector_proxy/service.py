@@ -12,6 +12,7 @@ from connector_proxy.acceptor import Acceptor
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
+from connector_proxy.desk import CONNECTIONS, Desk
 from connector_proxy.errors import ConfigurationError
 from connector_proxy.instance import ANSWERING, InstanceLock
 from connector_proxy.ledger import Ledger
@@ -61,7 +62,9 @@ class Service:
         self._acceptor = Acceptor(settings, self._writing, self._reading, ledger)
         queue = Queue(self._reading.engine, settings)
         self.deliveries = Deliveries(settings, self._reading, queue)
-        self.app = create_app(settings, self._acceptor, self.deliveries)
+        self._looking = Database(settings, pool=CONNECTIONS)
+        desk = Desk(settings, self._looking, checks=tuple)
+        self.app = create_app(settings, self._acceptor, self.deliveries, desk)
         try:
             self._server = Server(self.app, settings, self._wind_up)
         except (OSError, ValueError):
@@ -84,7 +87,7 @@ class Service:
         self._server.run()
         self._ended.set()
         watch.join()
-        for database in (self._reading, self._writing):
+        for database in (self._looking, self._reading, self._writing):
             database.close()
         self._lock.free()
 

@@ -43,10 +43,11 @@ def _arrival(one: Delivery) -> Step:
 
 
 def _attempt(one: Attempt) -> Step:
-    status = f", HTTP {one.status}" if one.status else ""
+    code = "" if one.code == one.verdict else one.code
+    told = ", ".join(filter(None, (code, f"HTTP {one.status}" if one.status else "")))
     title = (
-        f"attempt {one.number}: {one.milliseconds} ms, {one.destination or '-'} on "
-        f"{one.instance}: {one.verdict} ({one.code}{status})"
+        f"attempt {one.number}: {one.verdict}{f' ({told})' if told else ''} after "
+        f"{one.milliseconds} ms, {one.destination or '-'} on {one.instance}"
     )
     words = (("", one.message), ("said", one.cause), ("advice", one.advice))
     details = tuple((label, text) for label, text in words if text)

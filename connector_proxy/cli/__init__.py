@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, demo, logs
+from connector_proxy import __version__, configuration, demo, logs
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
@@ -33,7 +33,7 @@ from connector_proxy.health.start import run_checks
 from connector_proxy.preview import preview as preview_lines
 from connector_proxy.secrethash import hashed
 from connector_proxy.service import Service
-from connector_proxy.settings import KEYS, Settings, shown
+from connector_proxy.settings import Settings
 
 _log = logging.getLogger("connector_proxy")
 
@@ -136,13 +136,12 @@ def check(conf: Path | None, as_json: bool) -> None:
 
 def _check_as_text(settings: Settings, checks: list[Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
-    for key in KEYS:
-        value = shown(getattr(settings, key.name))
-        click.echo(f"  {key.name:<20} {value:<50} {settings.origins[key.name]}")
-    for stp, own in settings.overrides.items():
+    for setting in configuration.effective(settings):
+        click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
+    for stp, own in configuration.overridden(settings).items():
         click.echo(f"[stp:{stp}]")
         for name, value in own.items():
-            click.echo(f"  {name:<20} {shown(value)}")
+            click.echo(f"  {name:<20} {value}")
     for one in checks:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:
@@ -153,18 +152,7 @@ def _check_as_text(settings: Settings, checks: list[Check]) -> None:
 
 def _check_as_json(settings: Settings, checks: list[Check]) -> None:
     report = {
-        "conf": str(settings.conf),
-        "settings": {
-            key.name: {
-                "value": shown(getattr(settings, key.name)),
-                "origin": settings.origins[key.name],
-            }
-            for key in KEYS
-        },
-        "storedProcesses": {
-            stp: {name: shown(value) for name, value in own.items()}
-            for stp, own in settings.overrides.items()
-        },
+        **configuration.as_json(settings),
         "checks": [
             {
                 "name": one.name,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from connector_proxy import moments
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.records import Decision, State
@@ -26,7 +26,6 @@ conf_option = click.option(
 )
 note_option = click.option("--note", default="", help="Why; it is kept in the audit trail.")
 STATES = click.Choice([str(state) for state in State])
-_AGO = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def loaded(conf: Path | None) -> Settings:
@@ -66,14 +65,10 @@ def since(_: click.Context, __: click.Parameter, text: str | None) -> datetime |
     """A moment, or so long ago: 30m, 12h, 7d."""
     if text is None:
         return None
-    if found := re.fullmatch(r"(\d{1,5})([mhd])", text):
-        return datetime.now(UTC) - timedelta(**{_AGO[found[2]]: int(found[1])})
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):  # some moments are in no calendar but Python's
-        raise click.BadParameter(
-            "write 30m, 12h, 7d, or a moment such as 2026-11-22T06:00"
-        ) from None
+        return moments.parse(text, datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def how_many(count: int) -> str:

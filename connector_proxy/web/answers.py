@@ -65,7 +65,7 @@ def install(app: Flask) -> None:
     """Give every request an id, and every failure of ``app`` the one shape."""
     app.before_request(_begin)
     app.after_request(_end)
-    app.register_error_handler(ConnectorProxyError, _of_error)
+    app.register_error_handler(ConnectorProxyError, of_error)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _of_fault)
 
@@ -140,6 +140,11 @@ def of_record(delivery: Delivery) -> Response:
     return _json(200, asjson.delivery(delivery, with_attempts=True))
 
 
+def of_body(body: Mapping[str, object]) -> Response:
+    """The answer to a request that was done."""
+    return _json(200, body)
+
+
 def error_body(
     code: str,
     message: str,
@@ -168,7 +173,8 @@ def http_error(status: int, request_id: str) -> dict[str, object]:
     return error_body(*_BY_STATUS.get(status, other), request_id)
 
 
-def _of_error(error: ConnectorProxyError) -> Response:
+def of_error(error: ConnectorProxyError) -> Response:
+    """The answer to a request that cannot be done, with a line of the log."""
     said = "; ".join(f"{detail.field} {detail.issue}" for detail in error.details) or error.cause
     level = _LEVELS.get(error.status, logging.INFO)
     _log.log(
@@ -187,11 +193,12 @@ def _of_http(error: HTTPException) -> Response:
     status = error.code or 500
     _log.info("rejected status=%d method=%s", status, request.method[:20])
     response = _json(status, http_error(status, g.request_id))
-    response.headers.update(_kept_headers(error))
+    response.headers.update(kept_headers(error))
     return response
 
 
-def _kept_headers(error: HTTPException) -> Mapping[str, str]:
+def kept_headers(error: HTTPException) -> dict[str, str]:
+    """What of the headers of a failure a caller can use."""
     return {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
 
 

@@ -31,7 +31,6 @@ FORM_TOKEN = "token"  # noqa: S105 - the name of a field
 HEADER_TOKEN = "X-Form-Token"  # noqa: S105 - the name of a header
 _REFRESH = "X-Refresh"
 _ADVICE = "The secret of the page and its API is opssecret in credentials.ini."
-_CHALLENGE = 'Bearer realm="connector-proxy ops"'
 _log = logging.getLogger(__name__)
 
 
@@ -81,9 +80,9 @@ class OpsGuard:
         session = None if "Authorization" in request.headers else self._session()
         if session is None:
             if not self.has_secret:
-                raise Unauthorized(_CHALLENGE, advice=f"{_ADVICE} It is not set.")
+                raise Unauthorized(Bearer.challenge, advice=f"{_ADVICE} It is not set.")
             self._bearer()
-        elif request.method != "GET":
+        elif request.method not in ("GET", "HEAD"):
             _check_token(session, request.headers.get(HEADER_TOKEN, ""))
 
     def _session(self) -> Session | None:
@@ -114,7 +113,7 @@ class OpsGuard:
 class _Form:
     """The secret in a field of the login page."""
 
-    challenge = _CHALLENGE
+    challenge = Bearer.challenge
 
     def __init__(self, secret: str) -> None:
         self._secrets = Presented(secret)
