@@ -21,11 +21,19 @@ from tests.conftest import Service, StubCarrier
 from tests.crashing import triggered
 
 SECRET = "a secret of the page"
-CHECKS = (
-    "not_a_server_error,status_code_conformance,content_type_conformance,"
-    "response_headers_conformance,response_schema_conformance,negative_data_rejection,"
-    "unsupported_method"
-)
+CONFIGURATION = """
+[checks]
+ignored_auth.enabled = false  # ten wrong secrets, and the right one is not listened to any more
+positive_data_acceptance.enabled = false  # 409 and 422 have reasons that no schema can tell
+
+[[operations]]
+include-name = "POST /ExecuteSTP"
+# The document says that a webhook of a delivery that was cancelled is answered with 502, of a held one
+# with 504; 500 it does not describe, and is not allowed here either.
+checks.not_a_server_error.enabled = false
+# What CI 360 sends besides the names of the files is taken as it comes.
+checks.negative_data_rejection.enabled = false
+"""
 ENDS = {
     "Done": outcomes.done(200, {"rows": 3}),
     "Refused": outcomes.credentials(401, "401", "the words of the other side"),
@@ -87,10 +95,11 @@ def test_no_request_gets_a_server_error_or_an_answer_that_is_not_described(
     service: Service, tmp_path: Path
 ) -> None:
     """Schemathesis sends what the document allows and what it does not."""
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION, encoding="utf-8")
     run = subprocess.run(
         [
             Path(sys.executable).with_name("st"), "run", f"{service.url}/openapi.json",
-            "--header", f"Authorization: Bearer {SECRET}", "--checks", CHECKS,
+            "--header", f"Authorization: Bearer {SECRET}",
             "--max-examples", "15", "--seed", "1", "--max-time", "30", "--warnings", "off",
             "--no-shrink", "--continue-on-failure",
         ],
