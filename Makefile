@@ -11,7 +11,7 @@ ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test run lint lint-sas types bench soak mutate download clean
+.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download clean
 
 install: $(VENV)/installed
 
@@ -33,6 +33,14 @@ run: install
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto
+
+test-browser: $(VENV)/installed-browser
+	tests/browser/fetch_chromium.sh $(BIN)/python
+	$(BIN)/python -m pytest tests/browser
+
+$(VENV)/installed-browser: $(VENV)/installed-test requirements-browser.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	@touch $@
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -168,7 +168,7 @@ def secrets_of(settings: Settings) -> list[str]:
             shapes |= dict.fromkeys(_shapes(password) if password else ())
     for presented in secrethash.split(settings.basicpassword.reveal()):
         shapes |= _of_password(settings.basicuser.reveal(), presented)
-    for secret in (settings.bearertoken, settings.headervalue):
+    for secret in (settings.bearertoken, settings.headervalue, settings.opssecret):
         for presented in secrethash.split(secret.reveal()):
             shapes |= dict.fromkeys(_shapes(presented))
     return sorted(shapes, key=len, reverse=True)

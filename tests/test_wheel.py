@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_it_contains_the_configuration_and_the_sas_code(wheel: Path) -> None:
+def test_it_contains_the_configuration_the_sas_code_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for source in ("conf", "stored_process"):
         for path in (ROOT / source).rglob("*"):
@@ -34,6 +34,8 @@ def test_it_contains_the_configuration_and_the_sas_code(wheel: Path) -> None:
                     f"connector_proxy/shipped/{source}/{path.relative_to(ROOT / source).as_posix()}"
                 )
                 assert inside in names
+    for path in (ROOT / "connector_proxy" / "web" / "ops").rglob("*.*"):
+        assert path.relative_to(ROOT).as_posix() in names or "__pycache__" in path.parts
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

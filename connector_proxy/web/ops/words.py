@@ -36,8 +36,9 @@ def local(moment: datetime | None) -> Markup:
     """A moment in the local time of this machine."""
     if moment is None:
         return Markup("–")
-    text = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+    day, clock = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S").split()
+    whole = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
+    return Markup(whole).format(moment.isoformat(), day, clock)
 
 
 def clock(moment: datetime) -> str:
