@@ -22,6 +22,7 @@ from parts import PAYLOAD, REPLY, stub
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import durable
+import page
 
 from tests.postgres import Postgres
 
@@ -69,6 +70,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, stub(Path(name)) as stpurl:
         folder = Path(name)
         durable.full_file(folder)
+        page.times(folder)
+        page.cost(stpurl, folder, arguments.rounds, 4 * arguments.seconds)
         with Postgres(durable=True) as server:
             durable.answers_and_ends(
                 stpurl, folder, server.fresh_database, arguments.rounds, arguments.seconds

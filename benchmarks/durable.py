@@ -183,7 +183,7 @@ def full_file(folder: Path, count: int = 100_000) -> None:
     known = Deliveries(settings, database, queue)
     raw = PAYLOAD.read_bytes()
     webhook = read_webhook(raw)
-    _fill(database, ledger, raw, count)
+    fill(database, ledger, raw, count)
 
     def accept() -> None:
         own = replace(webhook, occurrence_id=uuid.uuid4().hex)
@@ -208,22 +208,25 @@ def full_file(folder: Path, count: int = 100_000) -> None:
     database.close()
 
 
-def _fill(database: Database, ledger: Ledger, raw: bytes, count: int) -> None:
-    """Rows as finished deliveries leave them, payload removed."""
+def fill(database: Database, ledger: Ledger, raw: bytes, count: int, hours: float = 28) -> None:
+    """Rows as finished deliveries of so many hours leave them, payload removed."""
     webhook = read_webhook(raw)
     arrival = Arrival(uuid.uuid4().hex, "pattern", "r", webhook, raw, datetime.now(UTC))
     with database.write() as connection:
         ledger.accept(connection, [arrival])
         pattern = dict(connection.execute(sa.select(deliveries)).mappings().one())
-    start = pattern["accepted_at"] - count * 1000
+    step = round(hours * 3_600_000 / count)
+    start = pattern["accepted_at"] - count * step
     for base in range(0, count, 5000):
         rows, tried = [], []
         for number in range(base, base + 5000):
-            own = {"delivery_id": uuid.uuid4().hex, "accepted_at": start + number * 1000}
+            at = start + number * step
+            own = {"delivery_id": uuid.uuid4().hex, "accepted_at": at, "changed_at": at}
             state = State.REFUSED if number % 100 == 0 else State.DONE
             told = {"identity": own["delivery_id"], "state": state, "payload_kept": False}
             rows.append({**pattern, **own, **told})
-            tried.append({"delivery_id": own["delivery_id"], **_ATTEMPT})
+            ended = {"started_at": at, "ended_at": at + 1}
+            tried.append({**_ATTEMPT, **ended, "delivery_id": own["delivery_id"]})
         with database.write() as connection:
             connection.execute(sa.insert(deliveries), rows)
             connection.execute(sa.insert(attempts), tried)
@@ -233,8 +236,6 @@ _ATTEMPT = {
     "number": 1,
     "round": 1,
     "instance": "here",
-    "started_at": 0,
-    "ended_at": 1,
     "destination": "sas",
     "verdict": "done",
     "code": "done",

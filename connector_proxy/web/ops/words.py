@@ -37,8 +37,9 @@ def local(moment: datetime | None) -> Markup:
     if moment is None:
         return Markup("–")
     day, clock = moment.astimezone().strftime("%Y-%m-%d %H:%M:%S").split()
-    whole = '<time datetime="{}"><span>{}</span> <span>{}</span></time>'
-    return Markup(whole).format(moment.isoformat(), day, clock)
+    return Markup('<time datetime="{}"><span>{}</span> <span>{}</span></time>').format(
+        moment.isoformat(), day, clock
+    )
 
 
 def clock(moment: datetime) -> str:
