@@ -29,12 +29,13 @@ SAS_PASSWORD = 'Zq1stp pä"s<s&'
 TABLE_PASSWORD = "Zq2table/p@ss"
 OLD_PASSWORD, NEW_PASSWORD = "Zq3agent&old", "Zq4agent new"
 TOKEN, KEY = "Zq5token/", "Zq6 key&"
+OPS_SECRET = "ZqAops+secret"
 WRONG = "Zq7wrong"
 SIGNED = "Zq8signed"
 PERSON = "Zq9 Jané <O'Neil>"
 ROW = "Zq0row"
 
-CREDENTIALS = ("Zq1stp", "Zq2table", "Zq3agent", "Zq4agent", "Zq5token", "Zq6")
+CREDENTIALS = ("Zq1stp", "Zq2table", "Zq3agent", "Zq4agent", "Zq5token", "Zq6", "ZqAops")
 SENT = (WRONG, SIGNED)
 CUSTOMERS = ("Zq9", ROW)
 

@@ -10,6 +10,7 @@ from lxml import html
 from connector_proxy import outcomes
 from connector_proxy.records import Outcome
 from tests.conftest import Service
+from tests.crashing import ServiceProcess
 
 SECRET = "correct horse battery staple"
 ENDS: dict[str, Outcome] = {
@@ -44,7 +45,7 @@ class Page:
 class Browser:
     """Somebody at the page of a service."""
 
-    def __init__(self, service: Service, secret: str = SECRET) -> None:
+    def __init__(self, service: Service | ServiceProcess, secret: str = SECRET) -> None:
         self.url = service.url
         self.http = requests.Session()
         self.secret = secret

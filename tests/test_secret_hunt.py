@@ -22,6 +22,7 @@ from tests.hunting import (
     CUSTOMERS,
     KEY,
     NEW_PASSWORD,
+    OPS_SECRET,
     PERSON,
     ROW,
     SAS_PASSWORD,
@@ -40,6 +41,7 @@ from tests.hunting import (
     signed,
     task,
 )
+from tests.opspage import Browser
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -227,6 +229,35 @@ def test_at_the_door(mode: str, launch: Launch, tmp_path: Path) -> None:
     nothing_came_to_light(service, attempts=1)
 
 
+def test_on_the_page_and_in_its_api(launch: Launch, tmp_path: Path, store: FileStore) -> None:
+    with Echo() as echo:
+        ini = f"stpurl = {echo.url}/rest/{{{{stpName}}}}\n[stp:Embedded]\nstpurl = embedded"
+        service = launch(WithPassword(tmp_path / "x", ini, opssecret=OPS_SECRET))
+        urls = signed(store)
+        bodies = (event("raw504"), event("result200"), event("html500"), task(urls, "json500"), task(urls, "Embedded"))  # fmt: skip
+        ids = [service.post(body).json()["deliveryId"] for body in bodies]
+    browser = Browser(service)
+    service.answered.append(browser.send("/ops/login", secret=WRONG, token=WRONG).answer.text)
+    browser.secret = OPS_SECRET
+    assert browser.log_in().status == 200
+    parts = ("", "/content", "/dataset")
+    paths = ["/overview", "/deliveries", "/stored-processes", "/configuration", "/audit"]
+    paths += [f"/deliveries/{one}{part}" for one in ids for part in parts]
+    pages = ["/ops", *(f"/ops{path}" for path in paths[1:])]
+    bearer = {"Authorization": f"Bearer {OPS_SECRET}"}
+    assert service.ask("GET", "/api/audit", headers={"Authorization": f"Bearer {WRONG}"}).status_code == 401  # fmt: skip
+    for path in paths:
+        assert service.ask("GET", f"/api{path}", headers=bearer).status_code in (200, 404)
+    for path in (*pages, f"/ops/deliveries?state={WRONG}", f"/ops/{WRONG}"):
+        answer = browser.http.get(service.url + path, timeout=30)
+        service.answered.append(f"{answer.headers}\n{answer.text}")
+    page = browser.open(f"/ops/deliveries/{ids[0]}")
+    service.answered.append(browser.fill(page, "/resolve", outcome="done", note="").answer.text)
+    cookie = dict(browser.http.cookies)["connector_proxy_session"]
+    nothing_came_to_light(service, attempts=len(bodies))
+    assert cookie not in service.told() + "".join(service.answered)
+
+
 def _raw(port: int, text: str) -> str:
     import socket
 
@@ -257,7 +288,7 @@ def test_in_what_the_commands_say(
             ("deliveries", "show", held), ("deliveries", "show", refused), ("deliveries", "show", held, "--json"),
             ("deliveries", "replay", refused, "--yes"), ("deliveries", "replay", "--state", "refused", "--yes"),
             ("deliveries", "resolve", held, "--done", "--note", "looked at"), ("deliveries", "cancel", doubtful),
-            ("deliveries", "pause", "Emulated"), ("deliveries", "resume", "Emulated"),
+            ("deliveries", "audit"), ("deliveries", "audit", "--json"), ("deliveries", "pause", "Emulated"), ("deliveries", "resume", "Emulated"),
             ("deliveries", "prune"), ("deliveries", "recover", "nobody"),
             ("serve", "--port", str(service.port), "--host", "127.0.0.1"), ("serve", "--host", "no-such-host.invalid"),
             ("convert", str(tmp_path / "data.csv"), str(tmp_path / "metadata.csv"), "--to", str(tmp_path / "converted")),
