@@ -58,6 +58,7 @@ build/sasjslint/installed: tests/sasjslint/package.json tests/sasjslint/package-
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, configuration, demo, logs
+from connector_proxy import __version__, configuration, demo, logs, platforms
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
@@ -88,7 +88,7 @@ def serve(conf: Path | None, host: str | None, port: int | None) -> None:
         end(error)
     except (OSError, ValueError) as error:  # waitress tells an unknown host by a ValueError
         end(_unusable_address(settings.host, settings.port, error))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in platforms.STOP_SIGNALS:
         signal.signal(number, lambda *_: service.stop())
     click.echo(
         f"connector-proxy {__version__} listens at {_url(settings.host, service.port)}/ExecuteSTP"

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from connector_proxy import access, masking, secrethash
+from connector_proxy import access, masking, platforms, secrethash
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.health.check import Check, Condition
@@ -69,8 +69,7 @@ def _listening(host: str, port: int) -> Check:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            if os.name != "nt":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            platforms.claim(probe)
             probe.bind(address)
     except UnicodeError:
         return Check("address", Condition.FAIL, f"{host}: no host name", _HOST_ADVICE)
@@ -155,10 +154,8 @@ def _open_to_others(folder: Path) -> Iterator[Check]:
     """Access of others to payloads that are there already, where the file system tells it so."""
     file = folder / FILE
     with suppress(OSError):
-        if os.name == "nt" or not file.exists():
-            return
         for path, mode in ((folder, 700), (file, 600)):
-            if path.stat().st_mode & 0o077:
+            if file.exists() and platforms.open_to_others(path):
                 message = f"others may use {path}; payloads hold data of customers"
                 words = f"chmod {mode} {path} (each start of the service does it, too)"
                 yield Check("data folder", Condition.WARN, message, words)
@@ -241,7 +238,7 @@ def _credentials(on_sas: list[Settings]) -> Check:
 
 def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
-    if os.name == "nt" or not path.exists() or not path.stat().st_mode & 0o077:
+    if not path.exists() or not platforms.open_to_others(path):
         return
     if _PASSWORD.search(path.read_text("utf-8-sig")):
         advice = f"chmod 600 {path}"
