@@ -114,6 +114,16 @@ def claim(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
+def tell_manager(state: str) -> None:
+    """Tell systemd, where it has started this process and wants to know (Type=notify);
+    ``state`` is a line such as ``READY=1``, or several (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if sys.platform == "win32" or not address:
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(state.encode(), re.sub("^@", "\0", address))
+
+
 def connection_limit(threads: int) -> int:
     """Connections that may be open at the same time: each request may need some files of its own
     besides."""
