@@ -169,7 +169,9 @@ def host(text: str, home: Path) -> str:
 
 
 def stpurl(text: str, home: Path) -> str:
-    """``embedded``, or an http or https URL with ``{{stpName}}`` in it once."""
+    """``embedded``, or an http or https URL with ``{{stpName}}`` in it once. ``%%`` is a ``%``, as
+    it is to the reader of INI files that older installations use."""
+    text = text.replace("%%", "%")
     if text.lower() == EMBEDDED:
         return EMBEDDED
     example = "http://server:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
@@ -274,8 +276,9 @@ def _pattern_port(scheme: str, port: str | None) -> int | None:
 
 
 def secret(text: str, home: Path) -> Secret:
-    """Any text but a ``{SAS00n}`` string of PROC PWENCODE, which no HTTP server understands."""
-    if re.match(r"\{sas\d{3}\}", text, re.IGNORECASE):
+    """Any text but a ``{SAS00n}`` string of PROC PWENCODE, which no HTTP server understands,
+    also as ``str((SAS00n)...)``."""
+    if re.match(r"(str\()?[{(]sas\d{3}[)}]", text, re.IGNORECASE):
         raise ValueError(
             "a {SAS00n} string of PROC PWENCODE is not accepted over HTTP: SAS BI Web Services "
             "documents no use of it there. Write the plain value and protect this file, or set "

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from connector_proxy import access, masking, platforms, secrethash
+from connector_proxy import access, conffiles, masking, platforms, secrethash
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.health.check import Check, Condition
@@ -240,7 +240,7 @@ def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
     if not path.exists() or not platforms.open_to_others(path):
         return
-    if _PASSWORD.search(path.read_text("utf-8-sig")):
+    if _PASSWORD.search(conffiles.read_text(path, [])):
         advice = f"chmod 600 {path}"
         yield Check("credentials.ini", Condition.WARN, "others may read the password", advice)
 
