@@ -15,10 +15,8 @@ endif
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+$(VENV)/installed: requirements.txt pyproject.toml install_libraries.py
+	$(PYTHON) install_libraries.py
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed requirements-test.txt

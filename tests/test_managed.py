@@ -58,7 +58,7 @@ def answering(url: str, process: subprocess.Popen[bytes]) -> None:
     for _ in range(400):
         assert process.poll() is None
         try:
-            requests.get(url, headers=ONCE, timeout=5)
+            requests.get(url, headers=ONCE, timeout=60)
             return
         except requests.ConnectionError:
             time.sleep(0.05)
