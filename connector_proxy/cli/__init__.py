@@ -20,6 +20,7 @@ from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
 from connector_proxy.cli.files import convert, fetch
 from connector_proxy.cli.sas import sas
+from connector_proxy.cli.winservice import service as windows_service
 from connector_proxy.emulator import (
     FAILURES,
     Behaviour,
@@ -62,6 +63,7 @@ cli.add_command(datasets)
 cli.add_command(deliveries)
 cli.add_command(fetch)
 cli.add_command(sas)
+cli.add_command(windows_service)
 
 
 @cli.command()
