@@ -11,7 +11,7 @@ ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download clean
+.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download fresh clean
 
 install: $(VENV)/installed
 
@@ -60,6 +60,9 @@ types: $(VENV)/installed-test
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+fresh: $(VENV)/installed-test
+	$(BIN)/python -m tests.fresh
 
 download: $(VENV)/installed-test
 	DOWNLOAD_MB=$(MB) $(BIN)/python -m pytest tests/test_download_killed.py
