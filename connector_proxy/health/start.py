@@ -50,6 +50,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
     for folder in dict.fromkeys(one.outputfolder for one in every if one.embedded):
         yield _writable("output folder", folder, "outputfolder")
+        yield from _long(folder)
     if settings.queueurl:
         yield _queue_database(settings)
     else:
@@ -134,6 +135,14 @@ def _data_folder(folder: Path) -> Check:
             message = f"{file} may not be read and written"
             return Check(name, Condition.FAIL, message, "Let the service account do both.")
     return check
+
+
+def _long(folder: Path) -> Iterator[Check]:
+    """Whether the names of datasets fit below ``folder``."""
+    if platforms.too_long(folder):
+        message = f"{folder}: Windows may refuse the longest names of datasets below it"
+        words = "Take a shorter folder, or set LongPathsEnabled (docs/install-windows.md)."
+        yield Check("output folder", Condition.WARN, message, words)
 
 
 def _room(folder: Path) -> Iterator[Check]:
