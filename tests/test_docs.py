@@ -30,6 +30,18 @@ def test_every_command_is_in_the_readme() -> None:
         assert re.search(rf"^\| `{name}[ `]", text("README.md"), re.MULTILINE), name
 
 
+def test_every_command_that_the_documents_name_is_there() -> None:
+    told = "\n".join(document.read_text(encoding="utf-8") for document in DOCS)
+    code = re.findall(r"^ *```\w*\n(?s:(.*?))^ *```", told, re.MULTILINE)
+    code += re.findall(r"`([^`\n]+)`", told)
+    pattern = r"(?:^|-- |Scripts\\|bin/)connector-proxy ([a-z][a-z-]+)(?: ([a-z]+))?"
+    named = [found for text in code for found in re.findall(pattern, text, re.MULTILINE)]
+    assert len(named) > 50
+    for name, deed in named:
+        command = cli.commands[name]
+        assert not deed or deed in getattr(command, "commands", (deed,)), f"{name} {deed}"
+
+
 def test_every_code_of_an_error_is_documented() -> None:
     documented = set(re.findall(r"`(\w+)`", text("docs/answers.md")))
     sources = " ".join(
