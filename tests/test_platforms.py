@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import logging
 import re
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from connector_proxy import logs, platforms
+from connector_proxy import platforms
 from connector_proxy.dataset.place import dataset_name, file_names
 from connector_proxy.values import proglog
 from tests.conftest import ROOT
@@ -190,22 +189,6 @@ def test_an_address_is_claimed_for_one_process_alone() -> None:
         first.listen()
         with pytest.raises(OSError, match="in use"):
             second.bind(first.getsockname())
-
-
-def test_a_log_file_that_cannot_be_renamed_is_written_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on Windows, while somebody looks at it."""
-
-    def refuse(*_: object) -> None:
-        raise PermissionError(13, "The process cannot access the file")
-
-    monkeypatch.setattr("os.rename", refuse)
-    handler = logs._File(tmp_path / "a.log", maxBytes=20, backupCount=2, encoding="utf-8")
-    for number in range(5):
-        handler.handle(logging.makeLogRecord({"msg": f"line {number} of the log"}))
-    handler.close()
-    assert (tmp_path / "a.log").read_text().count("of the log") == 5
 
 
 def test_the_facts_know_no_other_module() -> None:
