@@ -11,14 +11,12 @@ ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download clean
+.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download fresh clean
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+$(VENV)/installed: requirements.txt pyproject.toml install_libraries.py
+	$(PYTHON) install_libraries.py
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed requirements-test.txt
@@ -58,9 +56,13 @@ build/sasjslint/installed: tests/sasjslint/package.json tests/sasjslint/package-
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+fresh: $(VENV)/installed-test
+	$(BIN)/python -m tests.fresh
 
 download: $(VENV)/installed-test
 	DOWNLOAD_MB=$(MB) $(BIN)/python -m pytest tests/test_download_killed.py

@@ -1,29 +1,20 @@
 @echo off
-rem Makes .venv beside this file and installs connector-proxy into it.
-rem Works from any folder, with blanks and network paths, and without anybody watching.
+rem Finds Python and lets install_libraries.py beside this file make .venv there.
+rem With /download it fills the folder wheels, for a machine without internet.
 setlocal
-pushd "%~dp0" || (echo ERROR: cannot change to the folder of this file. & exit /b 1)
+set "LEAST=import sys; sys.exit(sys.version_info < (3, 11))"
+set "PYTHON=py -3"
+%PYTHON% -c "%LEAST%" >nul 2>&1
+if "%ERRORLEVEL%"=="0" goto found
+set "PYTHON=python"
+%PYTHON% -c "%LEAST%" >nul 2>&1
+if "%ERRORLEVEL%"=="0" goto found
 
-set "PY="
-py -3 -c "import sys; sys.exit(sys.version_info < (3, 11))" >nul 2>&1 && set "PY=py -3"
-if not defined PY python -c "import sys; sys.exit(sys.version_info < (3, 11))" >nul 2>&1 && set "PY=python"
-if not defined PY (
-  echo ERROR: Python 3.11 or newer was not found.
-  echo Install it from python.org, with the launcher "py", and run this file again.
-  popd
-  exit /b 1
-)
-
-if not exist ".venv\Scripts\python.exe" %PY% -m venv .venv || goto failed
-".venv\Scripts\python.exe" -m pip install --quiet --disable-pip-version-check -r requirements.txt || goto failed
-".venv\Scripts\python.exe" -m pip install --quiet --disable-pip-version-check --no-deps -e . || goto failed
-".venv\Scripts\connector-proxy.exe" --version || goto failed
-
-echo OK: installed. Try it:  .venv\Scripts\connector-proxy demo
-popd
-exit /b 0
-
-:failed
-echo ERROR: the installation stopped; the lines above say why.
-popd
+echo ERROR: Python 3.11 or newer was not found.
+echo Install the 64-bit Windows installer of Python from python.org for all users, with the
+echo launcher "py". Then open a new command prompt and run this file again.
 exit /b 1
+
+:found
+%PYTHON% "%~dp0install_libraries.py" %*
+exit /b %ERRORLEVEL%

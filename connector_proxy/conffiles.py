@@ -45,25 +45,41 @@ def _unknown(where: str, name: str, known: Collection[str]) -> ConfigurationErro
     return ConfigurationError(f"{where}: there is no setting '{name}' here; {hint}")
 
 
-def read_text(path: Path) -> str:
-    """The text of a configuration file, UTF-8 with or without BOM."""
+def read_text(path: Path, notes: list[str]) -> str:
+    """The text of a configuration file: UTF-8 with or without BOM, or, with a note, Windows-1252,
+    which older editors write."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes()
     except FileNotFoundError:
         advice = "copy it from the installation, or name the right folder with --conf"
         raise fault(str(path), f"the file is missing; {advice}") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        what = "this is not UTF-8; save the file with the encoding UTF-8"
-        raise fault(f"{path.name} line {line}", what) from None
     except OSError as error:
         raise fault(str(path), f"the file cannot be read ({error.strerror})") from None
+    return _decoded(raw, path.name, notes).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def read_ini(path: Path, known: Collection[str], secrets: Collection[str]) -> dict[str, Section]:
+def _decoded(raw: bytes, name: str, notes: list[str]) -> str:
+    advice = "save the file with the encoding UTF-8"
+    if b"\0" in raw:  # what Notepad calls Unicode
+        raise fault(f"{name} line 1", f"this is not UTF-8; {advice}")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"{name} line {raw.count(bytes([10]), 0, error.start) + 1}"
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        raise fault(where, f"this is not UTF-8; {advice}") from None
+    notes.append(f"{where}: this is not UTF-8 and was read as Windows-1252; {advice}")
+    return text
+
+
+def read_ini(
+    path: Path, known: Collection[str], secrets: Collection[str], notes: list[str]
+) -> dict[str, Section]:
     """The sections of an INI file: ``DEFAULT`` and ``stp:NAME``, keys without case, no
     interpolation. ``secrets`` are the names whose values are never cut at a comment sign."""
-    text = read_text(path)
+    text = read_text(path, notes)
     parser = configparser.ConfigParser(interpolation=None, default_section="\0", strict=True)
     try:
         parser.read_string(text, path.name)
@@ -147,9 +163,10 @@ def _ini_entry(raw: str, name: str, where: str, secret: bool) -> Entry:
     return Entry(text[: comment.start()].rstrip(), where, note)
 
 
-def read_py(path: Path, known: Collection[str]) -> Section:
-    """``class svcConfig`` of serviceConfig.py, read as literals: the file is never executed."""
-    text = read_text(path)
+def read_py(path: Path, known: Collection[str], notes: list[str]) -> Section:
+    """``class svcConfig`` of serviceConfig.py, read as literals: the file is never executed.
+    Names count without regard to case."""
+    text = read_text(path, notes)
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -187,12 +204,28 @@ def _assignments(
 def _assigned_name(node: ast.stmt) -> str:
     if isinstance(node, ast.Assign) and len(node.targets) == 1:
         target = node.targets[0]
-        return target.id if isinstance(target, ast.Name) else ""
+        return target.id.lower() if isinstance(target, ast.Name) else ""
     return ""
 
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+_SAMPLE = re.compile(r"str\(\(SAS\d{3}\)[0-9A-F]+\)", re.IGNORECASE)
+
+
+def without_sample(section: Section, notes: list[str]) -> None:
+    """Take the sample password of the published utility and its user out of ``section``: that
+    utility sends neither."""
+    password = section.get("stppassword")
+    if password and _SAMPLE.fullmatch(password.text):
+        section.pop("stppassword")
+        section.pop("stpusername", None)
+        notes.append(
+            f"{password.origin}: this password is the sample of the published utility, which never "
+            "sent it; no credentials are sent. Write yours, or take both lines out"
+        )
 
 
 def read_environment(environment: Mapping[str, str], known: Collection[str]) -> Section:

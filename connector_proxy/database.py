@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy.pool import QueuePool
 
-from connector_proxy import tables
+from connector_proxy import platforms, tables
 from connector_proxy.errors import Collision, ConfigurationError, QueueUnavailable
 from connector_proxy.patientfile import LOCK_SECONDS, PatientFile
 from connector_proxy.settings import Settings
@@ -124,9 +124,8 @@ class Database:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = not self.path.exists()
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        if os.name != "nt":
-            self.folder.chmod(0o700)
-            self.path.chmod(0o600)
+        platforms.make_private(self.folder)
+        platforms.make_private(self.path)
         with self.engine.connect() as connection:
             if new:
                 connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")

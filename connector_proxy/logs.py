@@ -96,11 +96,12 @@ class _Batches(logging.Handler):
 
 
 def start(settings: Settings) -> None:
-    """Send the log of this process to the console and to the file that ``settings`` name.
+    """Send the log of this process to the console, where there is one, and to the file that
+    ``settings`` name.
 
     Raises ``OSError`` when the folder or the file cannot be written.
     """
-    targets: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    targets: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if sys.stderr else []
     if settings.proglog:
         settings.logfilepath.mkdir(parents=True, exist_ok=True)
         path = settings.logfilepath / settings.proglog
@@ -111,7 +112,15 @@ def start(settings: Settings) -> None:
 def start_remote(settings: Settings, pipe: Connection) -> None:
     """Send the log of this process through ``pipe`` to the one that owns the file, which hands
     what it receives to ``pass_on``."""
+    be_quick()
     _install(settings, [_Pipe(pipe)])
+
+
+def be_quick() -> None:
+    """Leave out facts that no line of ours shows; the logging how-to names these switches. Not
+    in a process that others have a log in."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
 
 
 def pass_on(lines: str) -> None:
@@ -152,9 +161,6 @@ class _Pipe(logging.Handler):
 
 
 def _install(settings: Settings, targets: Iterable[logging.Handler]) -> None:
-    # Facts that no line shows; the logging how-to names these switches for speed.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None
     handler = _Batches(targets)
     line = JsonLine if settings.logformat == "json" else TextLine
     handler.setFormatter(line(secrets_of(settings)))

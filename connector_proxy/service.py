@@ -1,4 +1,4 @@
-"""The service as a whole: doors, accepting side, and the process that carries out."""
+"""The service as a whole: accepting side, the process that carries out, and the door."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from connector_proxy import logs
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
@@ -35,16 +36,16 @@ class Working(Protocol):
     def stop(self) -> object: ...
 
 
-class Service:
-    """Answers webhooks and carries them out, from ``run`` until ``stop``. ``app`` is the WSGI
-    application, ``deliveries`` what an administrator can do."""
+class Core:
+    """Everything behind the door, from ``start`` to ``close``: accepts webhooks through ``app``,
+    the WSGI application, and carries them out. ``deliveries`` is what an administrator can do."""
 
     def __init__(self, settings: Settings, working: Working | None = None) -> None:
-        """Open the database, take the name of the instance, and bind the port.
+        """Open the database, and take the name of the instance.
 
         ``working`` carries out; without it a process of its own does.
-        Raises ``ConfigurationError`` where one of them cannot be had or where everybody could
-        send webhooks and nobody said so, and what ``Server`` raises for an address.
+        Raises ``ConfigurationError`` where one of them cannot be had, or where everybody could
+        send webhooks and nobody said so.
         """
         _refuse_open_door(settings)
         self._writing = Database(settings)
@@ -65,31 +66,15 @@ class Service:
         self._looking = Database(settings, pool=CONNECTIONS)
         desk = Desk(settings, self._looking, checks=tuple)
         self.app = create_app(settings, self._acceptor, self.deliveries, desk)
-        try:
-            self._server = Server(self.app, settings, self._wind_up)
-        except (OSError, ValueError):
-            self._lock.free()
-            raise
         self._working = working or Worker(settings)
         self._instance = settings.instance
         self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._watch_name, name="name", daemon=True)
 
-    @property
-    def port(self) -> int:
-        """The port that was bound."""
-        return self._server.port
-
-    def run(self) -> None:
-        """Serve; returns when ``stop`` was called and what was in hand has ended."""
+    def start(self) -> None:
+        """Carry out what waits and what comes."""
         self._working.start()
-        watch = threading.Thread(target=self._watch_name, name="name", daemon=True)
-        watch.start()
-        self._server.run()
-        self._ended.set()
-        watch.join()
-        for database in (self._looking, self._reading, self._writing):
-            database.close()
-        self._lock.free()
+        self._watch.start()
 
     def _watch_name(self) -> None:
         """PostgreSQL frees the name when its connection is lost: take it again, or make way."""
@@ -99,11 +84,45 @@ class Service:
                 self.stop()
                 return
 
-    def _wind_up(self) -> None:
+    def stop(self) -> None:
+        """Accept nothing more; returns when what was in hand has ended."""
         _log.info("ending: nothing more is accepted, attempts in hand get drainseconds")
         self._acceptor.stop()
         self._working.stop()
         self._acceptor.close()
+
+    def close(self) -> None:
+        """Let go of database and name; after ``stop``."""
+        self._ended.set()
+        self._watch.join()
+        for database in (self._looking, self._reading, self._writing):
+            database.close()
+        self._lock.free()
+
+
+class Service(Core):
+    """All of that behind a server of its own, from ``run`` until ``stop``."""
+
+    def __init__(self, settings: Settings, working: Working | None = None) -> None:
+        """Bind the port, too. Raises what ``Core`` does, and what ``Server`` raises for an
+        address."""
+        super().__init__(settings, working)
+        try:
+            self._server = Server(self.app, settings, super().stop)
+        except (OSError, ValueError):
+            self._lock.free()
+            raise
+
+    @property
+    def port(self) -> int:
+        """The port that was bound."""
+        return self._server.port
+
+    def run(self) -> None:
+        """Serve; returns when ``stop`` was called and what was in hand has ended."""
+        self.start()
+        self._server.run()
+        self.close()
 
     def stop(self) -> None:
         """Accept nothing more and let ``run`` return; may be called by a signal handler."""
@@ -117,6 +136,44 @@ def _refuse_open_door(settings: Settings) -> None:
             advice="Write auth = basic, bearer or header into serviceConfig.ini and its secret "
             "into credentials.ini; or allowopen = True where a firewall keeps all others away.",
         )
+
+
+def opened(settings: Settings) -> Service:
+    """The service and its log, ready to run. Raises ``ConfigurationError``."""
+    logs.be_quick()
+    open_log(settings)
+    try:
+        return Service(settings)
+    except (OSError, ValueError) as error:
+        raise unusable_address(settings.host, settings.port, error) from None
+
+
+def open_log(settings: Settings) -> None:
+    """Begin the log, with what is to be said of the configuration."""
+    try:
+        logs.start(settings)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The log file cannot be written in {settings.logfilepath} ({error.strerror}).",
+            advice="Let the service account write there, or name another folder in logfilepath.",
+        ) from None
+    for note in settings.notes:
+        _log.warning("configuration: %s", note)
+
+
+def url(host: str, port: int) -> str:
+    """Where a server listens."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def unusable_address(host: str, port: int, error: Exception) -> ConfigurationError:
+    """The error that nothing can listen there."""
+    why = getattr(error, "strerror", None) or "no such address"
+    return ConfigurationError(
+        f"Cannot listen at {url(host, port)} ({why}).",
+        advice="Another program may use this port, or the address is not one of this machine; "
+        "name another (host and port in serviceConfig.py, or --host and --port).",
+    )
 
 
 @contextmanager

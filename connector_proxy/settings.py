@@ -305,14 +305,14 @@ def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) 
     home = Path(sys.prefix) if folder == SHIPPED else folder.parent
     notes: list[str] = []
     files = [
-        conffiles.read_ini(folder / SERVICE_INI, _names(SERVICE_INI), _SECRETS),
+        conffiles.read_ini(folder / SERVICE_INI, _names(SERVICE_INI), _SECRETS, notes),
         _credentials(folder / CREDENTIALS_INI, notes),
     ]
     of_environment = conffiles.read_environment(environment, list(_BY_NAME))
     entries: Section = {key.name: Entry(key.default, "default") for key in KEYS}
     for sections in files:
         entries |= sections.get("DEFAULT", {})
-    entries |= conffiles.read_py(folder / SERVICE_PY, _names(SERVICE_PY)) | of_environment
+    entries |= _address(folder / SERVICE_PY, notes) | of_environment
     effective = {name: _value(name, entry, home) for name, entry in entries.items()}
     if effective["debug"]:
         effective["loglevel"] = "DEBUG"
@@ -358,8 +358,18 @@ def _names(file: str) -> list[str]:
 
 def _credentials(path: Path, notes: list[str]) -> dict[str, Section]:
     if path.exists():
-        return conffiles.read_ini(path, _names(CREDENTIALS_INI), _SECRETS)
+        sections = conffiles.read_ini(path, _names(CREDENTIALS_INI), _SECRETS, notes)
+        for section in sections.values():
+            conffiles.without_sample(section, notes)
+        return sections
     notes.append(f"{path.name} is missing: credentials come from the environment, or none are sent")
+    return {}
+
+
+def _address(path: Path, notes: list[str]) -> Section:
+    if path.exists():
+        return conffiles.read_py(path, _names(SERVICE_PY), notes)
+    notes.append(f"{path.name} is missing: host and port are those that it is shipped with")
     return {}
 
 

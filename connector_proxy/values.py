@@ -4,7 +4,6 @@ paths count from, and gives a value or raises ``ValueError`` with what to write 
 from __future__ import annotations
 
 import difflib
-import os
 import platform
 import re
 import ssl
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from connector_proxy import schedule
+from connector_proxy import platforms, schedule
 from connector_proxy.intake import stp_name_issue
 from connector_proxy.stream import PLACEHOLDER
 
@@ -105,7 +104,8 @@ def proglog(text: str, home: Path) -> str:
         return "connector-proxy.log" if _bool(text) else ""
     except ValueError:
         mistyped = difflib.get_close_matches(text.lower(), _WORDS, 1)
-        if mistyped or not re.fullmatch(r"[\w][\w .-]{0,100}", text):
+        legal = re.fullmatch(r"\w([\w .-]{0,99}\w)?", text) and not platforms.is_device(text)
+        if mistyped or not legal:
             raise ValueError("write True, False, or the name of the log file") from None
         return text if "." in text else text + ".log"
 
@@ -122,9 +122,7 @@ def folder(text: str, home: Path) -> Path:
     """Either slash works everywhere; relative to the folder that holds the configuration."""
     if not text:
         raise ValueError("write the path of a folder")
-    if os.name != "nt" and re.match(r"[A-Za-z]:|\\\\", text):
-        raise ValueError("this is a path of Windows, and this machine is none")
-    return (home / (text if os.name == "nt" else text.replace("\\", "/"))).resolve()
+    return Path(platforms.placed(text, home)).resolve()
 
 
 def pem_file(text: str, home: Path) -> Path | None:
@@ -171,7 +169,9 @@ def host(text: str, home: Path) -> str:
 
 
 def stpurl(text: str, home: Path) -> str:
-    """``embedded``, or an http or https URL with ``{{stpName}}`` in it once."""
+    """``embedded``, or an http or https URL with ``{{stpName}}`` in it once. ``%%`` is a ``%``, as
+    it is to the reader of INI files that older installations use."""
+    text = text.replace("%%", "%")
     if text.lower() == EMBEDDED:
         return EMBEDDED
     example = "http://server:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
@@ -276,8 +276,9 @@ def _pattern_port(scheme: str, port: str | None) -> int | None:
 
 
 def secret(text: str, home: Path) -> Secret:
-    """Any text but a ``{SAS00n}`` string of PROC PWENCODE, which no HTTP server understands."""
-    if re.match(r"\{sas\d{3}\}", text, re.IGNORECASE):
+    """Any text but a ``{SAS00n}`` string of PROC PWENCODE, which no HTTP server understands,
+    also as ``str((SAS00n)...)``."""
+    if re.match(r"(str\()?[{(]sas\d{3}[)}]", text, re.IGNORECASE):
         raise ValueError(
             "a {SAS00n} string of PROC PWENCODE is not accepted over HTTP: SAS BI Web Services "
             "documents no use of it there. Write the plain value and protect this file, or set "

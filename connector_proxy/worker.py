@@ -42,7 +42,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stopping = threading.Event()
-        self._pipe: Connection | None = None
+        self._pipe: Any = None  # a Connection, on Windows a PipeConnection
         self._process: Any = None
         self._watcher = threading.Thread(target=self._watch, name="worker", daemon=True)
 
@@ -64,7 +64,6 @@ class Worker:
 
     def _tell_to_end(self) -> None:
         with suppress(OSError):
-            assert self._pipe is not None
             self._pipe.send(_STOP)
 
     def _launch(self) -> None:
@@ -104,7 +103,6 @@ class Worker:
 
     def _pass_on_lines(self) -> None:
         """Write the log lines of the process until its end of the pipe is closed."""
-        assert self._pipe is not None
         with suppress(EOFError, OSError):
             while True:
                 logs.pass_on(self._pipe.recv())

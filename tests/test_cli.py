@@ -102,6 +102,15 @@ def test_check_shows_each_setting_with_its_origin(conf: Path) -> None:
     assert "OK    output folder" in result.output
 
 
+def test_check_tells_a_folder_below_which_windows_takes_no_long_names(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector_proxy.platforms.too_long", lambda folder: True)
+    result = run("check", "--conf", str(conf))
+    assert "WARN  output folder" in result.output
+    assert "LongPathsEnabled" in result.output
+
+
 def test_check_masks_secrets_and_warns_of_plain_http(conf: Path, emulator: Emulator) -> None:
     write(
         conf,

@@ -25,9 +25,21 @@ def test_every_setting_is_documented_with_its_default_and_scope(key: object) -> 
     assert one.per_stp == row.endswith("| yes |")
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_explained() -> None:
     for name in cli.commands:
-        assert re.search(rf"^\| `{name}[ `]", text("README.md"), re.MULTILINE), name
+        assert re.search(rf"^\| `{name}[ `]", text("docs/commands.md"), re.MULTILINE), name
+
+
+def test_every_command_that_the_documents_name_is_there() -> None:
+    told = "\n".join(document.read_text(encoding="utf-8") for document in DOCS)
+    code = re.findall(r"^ *```\w*\n(?s:(.*?))^ *```", told, re.MULTILINE)
+    code += re.findall(r"`([^`\n]+)`", told)
+    pattern = r"(?:^|-- |Scripts\\|bin/)connector-proxy ([a-z][a-z-]+)(?: ([a-z]+))?"
+    named = [found for text in code for found in re.findall(pattern, text, re.MULTILINE)]
+    assert len(named) > 50
+    for name, deed in named:
+        command = cli.commands[name]
+        assert not deed or deed in getattr(command, "commands", (deed,)), f"{name} {deed}"
 
 
 def test_every_code_of_an_error_is_documented() -> None:

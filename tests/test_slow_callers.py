@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from connector_proxy import platforms
 from connector_proxy.settings import Settings
 from connector_proxy.web import connections
 from tests.conftest import PAYLOADS, Service, StubCarrier, another, payload
@@ -137,7 +138,7 @@ def cramped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Service:
     """A service with room for 100 connections."""
-    monkeypatch.setattr(connections, "limit_of", lambda threads: 100)
+    monkeypatch.setattr(platforms, "connection_limit", lambda threads: 100)
     return start(replace(settings, waitseconds=5), carrier)
 
 

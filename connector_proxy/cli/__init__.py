@@ -14,12 +14,13 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, configuration, demo, logs
+from connector_proxy import __version__, configuration, demo, platforms
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
 from connector_proxy.cli.files import convert, fetch
 from connector_proxy.cli.sas import sas
+from connector_proxy.cli.winservice import service as windows_service
 from connector_proxy.emulator import (
     FAILURES,
     Behaviour,
@@ -32,7 +33,7 @@ from connector_proxy.health.check import Check, Condition
 from connector_proxy.health.start import run_checks
 from connector_proxy.preview import preview as preview_lines
 from connector_proxy.secrethash import hashed
-from connector_proxy.service import Service
+from connector_proxy.service import Service, opened, unusable_address, url
 from connector_proxy.settings import Settings
 
 _log = logging.getLogger("connector_proxy")
@@ -62,6 +63,7 @@ cli.add_command(datasets)
 cli.add_command(deliveries)
 cli.add_command(fetch)
 cli.add_command(sas)
+cli.add_command(windows_service)
 
 
 @cli.command()
@@ -77,46 +79,23 @@ def serve(conf: Path | None, host: str | None, port: int | None) -> None:
         port=settings.port if port is None else port,
     )
     try:
-        logs.start(settings)
-    except OSError as error:
-        end(_unwritable_log(settings, error))
-    for note in settings.notes:
-        _log.warning("configuration: %s", note)
-    try:
-        service = Service(settings)
+        service = opened(settings)
     except ConfigurationError as error:
         end(error)
-    except (OSError, ValueError) as error:  # waitress tells an unknown host by a ValueError
-        end(_unusable_address(settings.host, settings.port, error))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: service.stop())
-    click.echo(
-        f"connector-proxy {__version__} listens at {_url(settings.host, service.port)}/ExecuteSTP"
-    )
+    for number in platforms.STOP_SIGNALS:
+        signal.signal(number, lambda *_: _stop(service))
+    address = f"{url(settings.host, service.port)}/ExecuteSTP"
+    click.echo(f"connector-proxy {__version__} listens at {address}")
     sys.stdout.flush()
     _log.info("started version=%s host=%s port=%d", __version__, settings.host, service.port)
+    platforms.tell_manager(f"READY=1\nSTATUS=listens at {address}")
     service.run()
     _log.info("ended")
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _unwritable_log(settings: Settings, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"The log file cannot be written in {settings.logfilepath} ({error.strerror}).",
-        advice="Let the service account write there, or name another folder in logfilepath.",
-    )
-
-
-def _unusable_address(host: str, port: int, error: Exception) -> ConfigurationError:
-    why = getattr(error, "strerror", None) or "no such address"
-    return ConfigurationError(
-        f"Cannot listen at {_url(host, port)} ({why}).",
-        advice="Another program may use this port, or the address is not one of this machine; "
-        "name another (host and port in serviceConfig.py, or --host and --port).",
-    )
+def _stop(service: Service) -> None:
+    platforms.tell_manager("STOPPING=1")
+    service.stop()
 
 
 @cli.command()
@@ -304,7 +283,7 @@ def emulate_sas(
     except ConfigurationError as error:
         end(error)
     except OSError as error:
-        end(_unusable_address(host, port, error))
+        end(unusable_address(host, port, error))
     click.echo(f"stpurl = {emulator.stpurl}")
     place = f"it runs the SAS code in {code}" if code else f"datasets go to {settings.outputfolder}"
     click.echo(f"Ready; {place}. Ctrl-C ends it.")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-_WINDOWS_NAMES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+from connector_proxy import platforms
+
 MANIFEST = ".json"
 UNFINISHED = ".part-"
 """Folders with that beginning hold datasets that are not whole yet."""
@@ -32,7 +32,7 @@ def dataset_name(task: str, identity: str) -> str:
         run = f"{run[:48]}_{hashlib.sha256(identity.encode()).hexdigest()[:12]}".lstrip("_")
     name = "_".join(part for part in (_plain(task, r"[^\w-]")[:36], run) if part)
     name = name or "dataset"
-    return f"{'_' if _WINDOWS_NAMES.fullmatch(name) else ''}{name}"
+    return f"{'_' if platforms.is_device(name) else ''}{name}"
 
 
 def _plain(text: str, illegal: str) -> str:
@@ -44,9 +44,9 @@ def free_name(folder: Path, name: str, on_existing: str) -> str:
     """``name``, or with ``version`` the first of ``name``, ``name_2`` … that is not taken."""
     if on_existing == "replace":
         return name
-    taken = {path.name.partition(".")[0] for path in folder.glob(f"{name}*{MANIFEST}")}
+    taken = {path.name.partition(".")[0].lower() for path in folder.glob(f"{name}*{MANIFEST}")}
     versions = (f"{name}_{number}" if number > 1 else name for number in range(1, len(taken) + 2))
-    return next(one for one in versions if one not in taken)
+    return next(one for one in versions if one.lower() not in taken)
 
 
 def file_facts(path: Path, name: str, form: str) -> dict[str, Any]:
@@ -65,22 +65,13 @@ def publish(
     whole = part / "manifest"
     whole.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for path in (*parts.values(), whole):
-        _to_disk(path)
+        platforms.to_disk(path)
     for new_name, path in parts.items():
-        path.replace(folder / new_name)
-    whole.replace(folder / f"{name}{MANIFEST}")
+        platforms.rename(path, folder / new_name)
+    platforms.rename(whole, folder / f"{name}{MANIFEST}")
     for old_name in earlier - parts.keys():
         (folder / old_name).unlink(missing_ok=True)
-    if os.name != "nt":
-        _to_disk(folder)
-
-
-def _to_disk(path: Path) -> None:
-    number = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    platforms.to_disk(folder)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

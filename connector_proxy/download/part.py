@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from filelock import FileLock, Timeout
 
+from connector_proxy import platforms
 from connector_proxy.download.answers import Mark
 from connector_proxy.errors import Unavailable
 
@@ -150,7 +151,7 @@ class Part:
         facts = {"source": self._source, "length": self.length, **asdict(self.mark)}
         beside = self._note.with_suffix(".tmp")
         beside.write_text(json.dumps(facts), encoding="utf-8")
-        beside.replace(self._note)
+        platforms.rename(beside, self._note)
         self._saved = self.length
 
     def drop(self) -> None:
@@ -169,7 +170,7 @@ class Part:
         os.fsync(self._file.fileno())
         self._file.close()
         self._saved = self.length
-        self._path.replace(self._target)
+        platforms.rename(self._path, self._target)
         self._note.unlink(missing_ok=True)
         self._open.close()
         with suppress(OSError):  # Windows, and somebody looks at it

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from connector_proxy import access, masking, secrethash
+from connector_proxy import access, conffiles, masking, platforms, secrethash
 from connector_proxy.acceptor import ROOM_BYTES
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.health.check import Check, Condition
@@ -50,6 +50,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
     for folder in dict.fromkeys(one.outputfolder for one in every if one.embedded):
         yield _writable("output folder", folder, "outputfolder")
+        yield from _long(folder)
     if settings.queueurl:
         yield _queue_database(settings)
     else:
@@ -69,8 +70,7 @@ def _listening(host: str, port: int) -> Check:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            if os.name != "nt":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            platforms.claim(probe)
             probe.bind(address)
     except UnicodeError:
         return Check("address", Condition.FAIL, f"{host}: no host name", _HOST_ADVICE)
@@ -137,6 +137,14 @@ def _data_folder(folder: Path) -> Check:
     return check
 
 
+def _long(folder: Path) -> Iterator[Check]:
+    """Whether the names of datasets fit below ``folder``."""
+    if platforms.too_long(folder):
+        message = f"{folder}: Windows may refuse the longest names of datasets below it"
+        words = "Take a shorter folder, or set LongPathsEnabled (docs/install-windows.md)."
+        yield Check("output folder", Condition.WARN, message, words)
+
+
 def _room(folder: Path) -> Iterator[Check]:
     """Room for deliveries; nothing where the disk cannot be asked (another check tells that)."""
     with suppress(OSError):
@@ -155,10 +163,8 @@ def _open_to_others(folder: Path) -> Iterator[Check]:
     """Access of others to payloads that are there already, where the file system tells it so."""
     file = folder / FILE
     with suppress(OSError):
-        if os.name == "nt" or not file.exists():
-            return
         for path, mode in ((folder, 700), (file, 600)):
-            if path.stat().st_mode & 0o077:
+            if file.exists() and platforms.open_to_others(path):
                 message = f"others may use {path}; payloads hold data of customers"
                 words = f"chmod {mode} {path} (each start of the service does it, too)"
                 yield Check("data folder", Condition.WARN, message, words)
@@ -241,9 +247,9 @@ def _credentials(on_sas: list[Settings]) -> Check:
 
 def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
-    if os.name == "nt" or not path.exists() or not path.stat().st_mode & 0o077:
+    if not path.exists() or not platforms.open_to_others(path):
         return
-    if _PASSWORD.search(path.read_text("utf-8-sig")):
+    if _PASSWORD.search(conffiles.read_text(path, [])):
         advice = f"chmod 600 {path}"
         yield Check("credentials.ini", Condition.WARN, "others may read the password", advice)
 

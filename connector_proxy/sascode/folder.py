@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from connector_proxy import platforms
 from connector_proxy.sascode.checks.formats import Widths
 
 EMPTY_FOLDERS = ("logs", "output")
@@ -73,7 +74,7 @@ def write(folder: Path, name: str, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(part).chmod(0o644)
-        Path(part).replace(path)
+        platforms.rename(Path(part), path)
     except OSError:
         Path(part).unlink(missing_ok=True)
         raise

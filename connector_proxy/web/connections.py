@@ -8,7 +8,6 @@ at its limit it takes no further ones.
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -123,13 +122,3 @@ class Connections:
                 self._made_way,
             )
         self._late = self._made_way = 0
-
-
-def limit_of(threads: int) -> int:
-    """Connections kept open at most: each of ``threads`` may need some files of its own besides."""
-    if sys.platform == "win32":
-        return 400  # select() knows 512
-    import resource
-
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(100, min(1000, files - 6 * threads))

@@ -7,10 +7,13 @@ import json
 import logging
 import queue
 import select
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
+from socket import AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SOCK_STREAM, getaddrinfo
 from typing import Any
 
 from flask import Flask
@@ -19,7 +22,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask
 
-from connector_proxy import logs
+from connector_proxy import logs, platforms
 from connector_proxy.settings import Settings
 from connector_proxy.web import connections
 from connector_proxy.web.answers import http_error
@@ -101,6 +104,22 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad header") from None
 
 
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """The addresses of ``host``, taken for this process alone. Raises ``OSError``, or
+    ``ValueError`` for what cannot be a name."""
+    with ExitStack() as opened:
+        sockets = []
+        for family, kind, protocol, _, address in getaddrinfo(host, port, type=SOCK_STREAM):
+            listener = opened.enter_context(socket.socket(family, kind, protocol))
+            if family is AF_INET6:
+                listener.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
+            platforms.claim(listener)
+            listener.bind(address)
+            sockets.append(listener)
+        opened.pop_all()
+    return sockets
+
+
 class _Channel(connections.Channel):
     error_task_class = _JsonErrorTask
     parser_class = _Parser
@@ -115,14 +134,13 @@ class Server:
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
         self._threads = _Threads(settings.threads)
-        limit = connections.limit_of(settings.threads)
+        limit = platforms.connection_limit(settings.threads)
         self._connections = connections.Connections(self._map, limit - _SPARE)
         self._server = create_server(
             app,
             _dispatcher=self._threads,
             map=self._map,
-            host=settings.host,
-            port=settings.port,
+            sockets=_bound(settings.host, settings.port),
             ident=None,
             max_request_body_size=settings.maxrequestbytes + 1,  # refused from here on
             max_request_header_size=_HEADER_BYTES,
