@@ -20,6 +20,11 @@ SIGNATURE = (
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class FileStore:
     """``files`` by name; ``answers`` replaces the answer for one name; ``tls`` to speak TLS."""
 
@@ -27,8 +32,7 @@ class FileStore:
         self.files: dict[str, bytes] = {}
         self.answers: dict[str, Answer] = {}
         self.seen: list[BaseHTTPRequestHandler] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.port = int(self._server.server_address[1])
         self.address = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         if tls:
