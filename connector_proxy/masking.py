@@ -171,6 +171,10 @@ def secrets_of(settings: Settings) -> list[str]:
     for secret in (settings.bearertoken, settings.headervalue, settings.opssecret):
         for presented in secrethash.split(secret.reveal()):
             shapes |= dict.fromkeys(_shapes(presented))
+    if password := settings.smtppassword.reveal():
+        shapes |= _of_password(settings.smtpuser.reveal(), password)
+    if url := settings.alerturl.reveal():
+        shapes |= dict.fromkeys((url, url.partition("://")[2].partition("/")[2] or url))
     return sorted(shapes, key=len, reverse=True)
 
 

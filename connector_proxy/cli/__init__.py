@@ -115,12 +115,12 @@ def check(conf: Path | None, as_json: bool) -> None:
 
 def _check_as_text(settings: Settings, checks: list[Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
-    for setting in configuration.effective(settings):
-        click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
-    for stp, own in configuration.overridden(settings).items():
-        click.echo(f"[stp:{stp}]")
-        for name, value in own.items():
-            click.echo(f"  {name:<20} {value}")
+    sections = {"": configuration.effective(settings), **configuration.overridden(settings)}
+    for stp, own in sections.items():
+        if stp:
+            click.echo(f"[stp:{stp}]")
+        for setting in own:
+            click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
     for one in checks:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:
