@@ -173,8 +173,9 @@ def secrets_of(settings: Settings) -> list[str]:
             shapes |= dict.fromkeys(_shapes(presented))
     if password := settings.smtppassword.reveal():
         shapes |= _of_password(settings.smtpuser.reveal(), password)
-    if url := settings.alerturl.reveal():
-        shapes |= dict.fromkeys((url, url.partition("://")[2].partition("/")[2] or url))
+    if address := settings.alerturl.reveal():
+        path = address.partition("://")[2].partition("/")[2]
+        shapes |= dict.fromkeys((address, path or address))
     return sorted(shapes, key=len, reverse=True)
 
 
