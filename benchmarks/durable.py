@@ -21,9 +21,9 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.intake import identity, read_webhook
 from connector_proxy.ledger import Arrival, Ledger
+from connector_proxy.loading import load as load_settings
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import State
-from connector_proxy.settings import load as load_settings
 from connector_proxy.tables import attempts, deliveries
 
 MANY = {

@@ -32,7 +32,7 @@ from pathlib import Path
 from connector_proxy import dataset
 from connector_proxy.dataset import Origin, Wanted
 from connector_proxy.download import Downloader
-from connector_proxy.settings import load
+from connector_proxy.loading import load
 from connector_proxy.values import HostPattern
 url, folder, form = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 settings = replace(load(), downloadhosts=(HostPattern("http", "127.0.0.1", 0),))

@@ -20,7 +20,7 @@ from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.desk import Desk
 from connector_proxy.ledger import Ledger
-from connector_proxy.settings import load as load_settings
+from connector_proxy.loading import load as load_settings
 from connector_proxy.values import Secret
 from connector_proxy.web import create_app
 

@@ -1,11 +1,12 @@
-"""A delivery as a JSON record: the same at its address, on the command line and on the page.
-Without its payload; moments are ISO 8601 in UTC."""
+"""Deliveries and checks as JSON records: the same at their addresses, on the command line and on
+the page. Without payloads; moments are ISO 8601 in UTC."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from connector_proxy.health.check import Check
 from connector_proxy.records import Attempt, Change, Delivery
 
 
@@ -77,6 +78,17 @@ def change(one: Change) -> dict[str, Any]:
         "note": by.note,
     }
     return {name: value for name, value in record.items() if value != ""}
+
+
+def check(one: Check) -> dict[str, Any]:
+    """The record of a check of the running service."""
+    return {
+        "name": one.name,
+        "condition": one.condition,
+        "message": one.message,
+        "advice": one.advice,
+        "since": moment(one.since),
+    }
 
 
 def moment(value: datetime | None) -> str | None:

@@ -11,6 +11,7 @@ import configparser
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -39,13 +40,35 @@ def fault(where: str, what: str) -> ConfigurationError:
     return ConfigurationError(f"{where}: {what}.")
 
 
+class Findings:
+    """What is to be told of a configuration: ``notes``, and faults, gathered so that all are told
+    at once."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._faults: list[str] = []
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Keep what is raised here, and go on behind it."""
+        try:
+            yield
+        except ConfigurationError as error:
+            self._faults.append(str(error))
+
+    def tell(self) -> None:
+        """Raise the faults, if there are any; one a line."""
+        if self._faults:
+            raise ConfigurationError("\n       ".join(dict.fromkeys(self._faults)))
+
+
 def _unknown(where: str, name: str, known: Collection[str]) -> ConfigurationError:
     near = difflib.get_close_matches(name, known, 1, 0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}."
     return ConfigurationError(f"{where}: there is no setting '{name}' here; {hint}")
 
 
-def read_text(path: Path, notes: list[str]) -> str:
+def read_text(path: Path, findings: Findings) -> str:
     """The text of a configuration file: UTF-8 with or without BOM, or, with a note, Windows-1252,
     which older editors write."""
     try:
@@ -55,10 +78,10 @@ def read_text(path: Path, notes: list[str]) -> str:
         raise fault(str(path), f"the file is missing; {advice}") from None
     except OSError as error:
         raise fault(str(path), f"the file cannot be read ({error.strerror})") from None
-    return _decoded(raw, path.name, notes).replace("\r\n", "\n").replace("\r", "\n")
+    return _decoded(raw, path.name, findings).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _decoded(raw: bytes, name: str, notes: list[str]) -> str:
+def _decoded(raw: bytes, name: str, findings: Findings) -> str:
     advice = "save the file with the encoding UTF-8"
     if b"\0" in raw:  # what Notepad calls Unicode
         raise fault(f"{name} line 1", f"this is not UTF-8; {advice}")
@@ -70,16 +93,17 @@ def _decoded(raw: bytes, name: str, notes: list[str]) -> str:
         text = raw.decode("cp1252")
     except UnicodeDecodeError:
         raise fault(where, f"this is not UTF-8; {advice}") from None
-    notes.append(f"{where}: this is not UTF-8 and was read as Windows-1252; {advice}")
+    findings.notes.append(f"{where}: this is not UTF-8 and was read as Windows-1252; {advice}")
     return text
 
 
 def read_ini(
-    path: Path, known: Collection[str], secrets: Collection[str], notes: list[str]
+    path: Path, known: Collection[str], secrets: Collection[str], findings: Findings
 ) -> dict[str, Section]:
     """The sections of an INI file: ``DEFAULT`` and ``stp:NAME``, keys without case, no
-    interpolation. ``secrets`` are the names whose values are never cut at a comment sign."""
-    text = read_text(path, notes)
+    interpolation. ``secrets`` are the names whose values are never cut at a comment sign. What
+    is wrong with single lines is gathered; a file that cannot be read is raised."""
+    text = read_text(path, findings)
     parser = configparser.ConfigParser(interpolation=None, default_section="\0", strict=True)
     try:
         parser.read_string(text, path.name)
@@ -89,15 +113,17 @@ def read_ini(
     sections: dict[str, Section] = {}
     for heading in parser.sections():
         where = f"{path.name} line {lines.get((heading, ''), 1)}"
-        stp = _section_name(heading, where)
-        if stp.lower() in {one.lower() for one in sections}:
-            raise fault(where, f"the section [{heading}] stands twice; make them one")
-        section = sections[stp] = {}
-        for name, raw in parser.items(heading):
-            where = f"{path.name} line {lines.get((heading, name), 1)}"
-            if name not in known:
-                raise _unknown(where, name, known)
-            section[name] = _ini_entry(raw or "", name, where, name in secrets)
+        with findings.gathered():
+            stp = _section_name(heading, where)
+            if stp.lower() in {one.lower() for one in sections}:
+                raise fault(where, f"the section [{heading}] stands twice; make them one")
+            section = sections[stp] = {}
+            for name, raw in parser.items(heading):
+                where = f"{path.name} line {lines.get((heading, name), 1)}"
+                with findings.gathered():
+                    if name not in known:
+                        raise _unknown(where, name, known)
+                    section[name] = _ini_entry(raw or "", name, where, name in secrets)
     return sections
 
 
@@ -163,10 +189,11 @@ def _ini_entry(raw: str, name: str, where: str, secret: bool) -> Entry:
     return Entry(text[: comment.start()].rstrip(), where, note)
 
 
-def read_py(path: Path, known: Collection[str], notes: list[str]) -> Section:
+def read_py(path: Path, known: Collection[str], findings: Findings) -> Section:
     """``class svcConfig`` of serviceConfig.py, read as literals: the file is never executed.
-    Names count without regard to case."""
-    text = read_text(path, notes)
+    Names count without regard to case. What is wrong with single lines is gathered; a file that
+    cannot be read is raised."""
+    text = read_text(path, findings)
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -174,31 +201,37 @@ def read_py(path: Path, known: Collection[str], notes: list[str]) -> Section:
         raise fault(where, "this is not Python; compare with the file that was shipped") from None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == "svcConfig":
-            return dict(_assignments(node, path.name, known))
+            return dict(_assignments(node, path.name, known, findings))
     raise fault(path.name, "there is no 'class svcConfig'; copy the file that was shipped")
 
 
 def _assignments(
-    body: ast.ClassDef, file: str, known: Collection[str]
+    body: ast.ClassDef, file: str, known: Collection[str], findings: Findings
 ) -> Iterator[tuple[str, Entry]]:
     seen: set[str] = set()
     for node in body.body:
-        where = f"{file} line {node.lineno}"
         if isinstance(node, ast.Pass) or _is_docstring(node):
             continue
-        name = _assigned_name(node)
-        if not name:
-            raise fault(where, "only lines such as port = 8100 are understood here")
-        if name not in known:
-            raise _unknown(where, name, known)
-        if name in seen:
-            raise fault(where, f"'{name}' stands twice; keep one")
-        seen.add(name)
-        try:
-            value = str(ast.literal_eval(cast(ast.Assign, node).value))
-        except (ValueError, TypeError, MemoryError, RecursionError):
-            raise fault(where, f"{name} must be a plain value; this file is not run") from None
-        yield name, Entry(value.strip(), where)
+        with findings.gathered():
+            yield _assignment(node, f"{file} line {node.lineno}", known, seen)
+
+
+def _assignment(
+    node: ast.stmt, where: str, known: Collection[str], seen: set[str]
+) -> tuple[str, Entry]:
+    name = _assigned_name(node)
+    if not name:
+        raise fault(where, "only lines such as port = 8100 are understood here")
+    if name not in known:
+        raise _unknown(where, name, known)
+    if name in seen:
+        raise fault(where, f"'{name}' stands twice; keep one")
+    seen.add(name)
+    try:
+        value = str(ast.literal_eval(cast(ast.Assign, node).value))
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        raise fault(where, f"{name} must be a plain value; this file is not run") from None
+    return name, Entry(value.strip(), where)
 
 
 def _assigned_name(node: ast.stmt) -> str:
@@ -215,21 +248,24 @@ def _is_docstring(node: ast.stmt) -> bool:
 _SAMPLE = re.compile(r"str\(\(SAS\d{3}\)[0-9A-F]+\)", re.IGNORECASE)
 
 
-def without_sample(section: Section, notes: list[str]) -> None:
+def without_sample(section: Section, findings: Findings) -> None:
     """Take the sample password of the published utility and its user out of ``section``: that
     utility sends neither."""
     password = section.get("stppassword")
     if password and _SAMPLE.fullmatch(password.text):
         section.pop("stppassword")
         section.pop("stpusername", None)
-        notes.append(
+        findings.notes.append(
             f"{password.origin}: this password is the sample of the published utility, which never "
             "sent it; no credentials are sent. Write yours, or take both lines out"
         )
 
 
-def read_environment(environment: Mapping[str, str], known: Collection[str]) -> Section:
-    """The settings among the environment variables: ``CONNECTOR_PROXY_`` and the name."""
+def read_environment(
+    environment: Mapping[str, str], known: Collection[str], findings: Findings
+) -> Section:
+    """The settings among the environment variables: ``CONNECTOR_PROXY_`` and the name. What is
+    wrong with single ones is gathered."""
     entries = {}
     for variable, text in environment.items():
         upper = variable.upper()
@@ -237,7 +273,8 @@ def read_environment(environment: Mapping[str, str], known: Collection[str]) -> 
             continue
         name = upper.removeprefix(ENVIRONMENT_PREFIX).lower()
         where = f"environment variable {variable}"
-        if name not in known:
-            raise _unknown(where, name, known)
-        entries[name] = Entry(text.strip(), where)
+        with findings.gathered():
+            if name not in known:
+                raise _unknown(where, name, known)
+            entries[name] = Entry(text.strip(), where)
     return entries

@@ -20,7 +20,9 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from connector_proxy import attemptlog, dbosqueue, logs
+from connector_proxy import alertqueue, attemptlog, dbosqueue, logs
+from connector_proxy.alertqueue import Letter
+from connector_proxy.alerts.teller import Teller
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
@@ -29,7 +31,10 @@ from connector_proxy.errors import QueueUnavailable
 from connector_proxy.fetching import Fetching
 from connector_proxy.ledger import Begun, Ledger
 from connector_proxy.minutes import Minutes
+from connector_proxy.pulse import Pulse
 from connector_proxy.records import Outcome, Verdict
+from connector_proxy.reports import Reporting
+from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 
@@ -54,17 +59,27 @@ class Engine:
         self._stopping = threading.Event()
         self._in_hand: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._pulse = Pulse(lambda: len(self._busy_with()))
         self._fetching = Fetching(
-            settings, self._carrier, self._ledger, self._written, self._stopping
+            settings, self._carrier, self._ledger, self._written, self._tell, self._stopping
         )
-        minutes = Minutes(settings, self._database, self._queue, self._staging, self._busy_with)
+        self._teller = Teller(settings, self._database, self._written, self._pulse.sent)
+        minutes = Minutes(
+            settings,
+            self._database,
+            self._queue,
+            self._staging,
+            self._busy_with,
+            self._teller.look,
+        )
         self._timer = threading.Thread(
             target=minutes.run, args=(self._stopping,), name="minutes", daemon=True
         )
         self._seldom = logs.Seldom()
 
-    def start(self) -> None:
-        """Resume what this instance had in hand, and take what waits in the queue."""
+    def start(self, report: Reporting) -> None:
+        """Resume what this instance had in hand, and take what waits in the queue; ``report`` is
+        told once a second what was done."""
         DBOS(
             config={
                 "name": dbosqueue.APPLICATION,
@@ -86,13 +101,19 @@ class Engine:
         def fetch(delivery_id: str, turn: int) -> None:
             self._turn(self._fetching.turn, delivery_id, turn)
 
+        @DBOS.workflow(name=alertqueue.WORKFLOW, max_recovery_attempts=None)
+        def alert(letter: dict[str, Any]) -> None:
+            self._teller.send(Letter(**letter))
+
         self._queue.register()
+        self._teller.register()
         DBOS.launch()
         its_log = logging.getLogger("dbos")  # has set up a console of its own
         its_log.handlers.clear()
         its_log.propagate = True
         its_log.filters[:] = [self._seldom]
         self._timer.start()
+        self._pulse.start(report)
 
     def stop(self) -> bool:
         """Take nothing more from the queue, give attempts in hand ``drainseconds``, and end;
@@ -102,9 +123,11 @@ class Engine:
         patience = math.ceil(self._settings.drainseconds) if self._in_hand else 0
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
         self._timer.join()
+        self._pulse.stop()
         if self._in_hand:
             _log.warning("ended with %d attempts unfinished", len(self._in_hand))
             return False
+        self._teller.close()
         self._commits.close()
         self._carrier.close()
         self._database.close()
@@ -154,7 +177,11 @@ class Engine:
                 connection, begun, carried, _now(), cause=cause, repeat_unknown=repeat_unknown
             )
         )
+        self._tell(begun, carried, cause, following)
+
+    def _tell(self, begun: Begun, carried: Carried, cause: str, following: Next | None) -> None:
         attemptlog.write(begun, carried, cause, following)
+        self._pulse.attempted(begun, carried, following)
 
     def _carry_out(self, begun: Begun) -> Carried:
         if begun.interrupted:

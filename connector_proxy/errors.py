@@ -89,6 +89,14 @@ class Forged(ConnectorProxyError):
         super().__init__("This change was not asked for by a page of this session.")
 
 
+class NotFromHere(ConnectorProxyError):
+    """What is asked for is for other addresses than that of the caller (403)."""
+
+    code = "not_from_here"
+    status = 403
+    advice = "Ask from this machine, or set opssecret in credentials.ini and present it."
+
+
 class NotJson(ConnectorProxyError):
     """The body is not one clean JSON object (400)."""
 

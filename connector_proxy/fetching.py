@@ -16,10 +16,12 @@ from connector_proxy import attemptlog, logs
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.fetches import Fetches
 from connector_proxy.ledger import Begun, Ledger
+from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
 
 _log = logging.getLogger(__name__)
 Written = Callable[[Callable[[sa.Connection], Any]], Any]
+Told = Callable[[Begun, Carried, str, Next | None], None]
 
 
 class _Ending(Exception):
@@ -28,7 +30,8 @@ class _Ending(Exception):
 
 class Fetching:
     """Fetches in the threads of the engine. ``written`` commits a write, however long that takes;
-    ``stopping`` ends each download within moments."""
+    ``told`` gets an attempt that failed, its cause and what follows; ``stopping`` ends each
+    download within moments."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Fetching:
         carrier: Carrier,
         ledger: Ledger,
         written: Written,
+        told: Told,
         stopping: threading.Event,
     ) -> None:
         self._settings = settings
@@ -43,6 +47,7 @@ class Fetching:
         self._ledger = ledger
         self._fetches = Fetches(ledger)
         self._written = written
+        self._told = told
         self._stopping = stopping
 
     def turn(self, delivery_id: str, turn: int) -> None:
@@ -86,7 +91,7 @@ class Fetching:
             _log.warning("the files cannot be had yet: %s %s", failed.outcome.message, cause)
         else:
             marked, following = ended
-            attemptlog.write(marked, failed, cause, following)
+            self._told(marked, failed, cause, following)
 
 
 def _now() -> datetime:

@@ -12,8 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
-from multiprocessing.connection import Connection
+from typing import Protocol
 
 from connector_proxy.logfile import LogFile
 from connector_proxy.loglines import JsonLine, TextLine
@@ -109,7 +108,13 @@ def start(settings: Settings) -> None:
     _install(settings, targets)
 
 
-def start_remote(settings: Settings, pipe: Connection) -> None:
+class Pipe(Protocol):
+    """The way to the process that owns the file; safe to use from many threads."""
+
+    def send(self, lines: str) -> None: ...
+
+
+def start_remote(settings: Settings, pipe: Pipe) -> None:
     """Send the log of this process through ``pipe`` to the one that owns the file, which hands
     what it receives to ``pass_on``."""
     be_quick()
@@ -151,13 +156,12 @@ class Seldom(logging.Filter):
 
 
 class _Pipe(logging.Handler):
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Pipe) -> None:
         super().__init__()
         self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # nobody reads any more: the other process is gone
-            self._pipe.send(record.getMessage())
+        self._pipe.send(record.getMessage())
 
 
 def _install(settings: Settings, targets: Iterable[logging.Handler]) -> None:

@@ -171,6 +171,11 @@ def secrets_of(settings: Settings) -> list[str]:
     for secret in (settings.bearertoken, settings.headervalue, settings.opssecret):
         for presented in secrethash.split(secret.reveal()):
             shapes |= dict.fromkeys(_shapes(presented))
+    if password := settings.smtppassword.reveal():
+        shapes |= _of_password(settings.smtpuser.reveal(), password)
+    if address := settings.alerturl.reveal():
+        path = address.partition("://")[2].partition("/")[2]
+        shapes |= dict.fromkeys((address, path or address))
     return sorted(shapes, key=len, reverse=True)
 
 

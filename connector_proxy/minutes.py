@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 
 class Minutes:
-    """``in_hand`` tells the deliveries that this process is busy with."""
+    """``in_hand`` tells the deliveries that this process is busy with, ``tell`` sees whether
+    somebody must be told something."""
 
     def __init__(
         self,
@@ -32,26 +33,32 @@ class Minutes:
         queue: Queue,
         staging: Staging,
         in_hand: Callable[[], Collection[str]],
+        tell: Callable[[datetime], None],
     ) -> None:
         self._database = database
         self._administration = Deliveries(settings, database, queue)
         self._upkeep = Upkeep(queue)
         self._tidying = Tidying(settings, database, staging)
         self._in_hand = in_hand
+        self._tell = tell
 
     def run(self, stopping: threading.Event) -> None:
         """Until ``stopping``; a fault puts the work off to the next minute."""
         minutes = 0
         while not stopping.wait(_MINUTE):
-            try:
-                self._pass(datetime.now(UTC), hour=minutes % _PRUNE_EVERY == 0)
-            except QueueUnavailable as error:
-                _log.error("the minute's work is put off: %s", error)
-            except Exception:  # the next minute may go well, and the thread is needed then
-                _log.exception("the minute's work failed")
+            works = [self._pass, self._tell]
+            if minutes % _PRUNE_EVERY == 0:
+                works.append(self._pass_hour)
+            for work in works:
+                try:
+                    work(datetime.now(UTC))
+                except QueueUnavailable as error:
+                    _log.error("the minute's work is put off: %s", error)
+                except Exception:  # the next minute may go well, and the thread is needed then
+                    _log.exception("the minute's work failed")
             minutes += 1
 
-    def _pass(self, now: datetime, *, hour: bool) -> None:
+    def _pass(self, now: datetime) -> None:
         with self._database.write() as connection:
             going_on = self._upkeep.pass_time(connection, now, self._in_hand)
             near = self._upkeep.near_deadline(connection, now)
@@ -64,9 +71,10 @@ class Minutes:
                 _some(near),
             )
         self._tidying.each_minute(now)
-        if hour:
-            self._administration.prune(now)
-            self._tidying.each_hour(now)
+
+    def _pass_hour(self, now: datetime) -> None:
+        self._administration.prune(now)
+        self._tidying.each_hour(now)
 
 
 def _some(ids: Collection[str]) -> str:

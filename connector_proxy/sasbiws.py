@@ -24,6 +24,7 @@ from typing import Any
 
 from urllib3.util.wait import wait_for_read
 
+from connector_proxy import tally
 from connector_proxy.errors import OutcomeUnknown, Unavailable
 from connector_proxy.records import Request
 
@@ -156,6 +157,7 @@ def _exchange(
     with connection.getresponse() as response:
         if response.status < 200:  # the real answer would be taken for that of the next call
             raise http.client.HTTPException("an interim answer")
+        tally.heard(response.getheader("Date"))
         delimited = response.chunked or response.length is not None
         body = response.read(MAX_REPLY + 1)
         complete = len(body) <= MAX_REPLY

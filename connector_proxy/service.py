@@ -15,9 +15,13 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.desk import CONNECTIONS, Desk
 from connector_proxy.errors import ConfigurationError
+from connector_proxy.health.running import Health
 from connector_proxy.instance import ANSWERING, InstanceLock
 from connector_proxy.ledger import Ledger
+from connector_proxy.metrics import Metrics
+from connector_proxy.reports import Report, Reporting
 from connector_proxy.settings import Settings
+from connector_proxy.standing import Lookout
 from connector_proxy.web import create_app
 from connector_proxy.web.server import Server
 from connector_proxy.worker import Worker
@@ -28,17 +32,18 @@ _log = logging.getLogger(__name__)
 
 
 class Working(Protocol):
-    """What carries deliveries out: ``stop`` returns when what was in hand has ended or
-    ``drainseconds`` have passed."""
+    """What carries deliveries out, and reports what it did: ``stop`` returns when what was in hand
+    has ended or ``drainseconds`` have passed."""
 
-    def start(self) -> None: ...
+    def start(self, report: Reporting) -> None: ...
 
     def stop(self) -> object: ...
 
 
 class Core:
     """Everything behind the door, from ``start`` to ``close``: accepts webhooks through ``app``,
-    the WSGI application, and carries them out. ``deliveries`` is what an administrator can do."""
+    the WSGI application, and carries them out. ``deliveries`` is what an administrator can do,
+    ``health`` tells how it fares."""
 
     def __init__(self, settings: Settings, working: Working | None = None) -> None:
         """Open the database, and take the name of the instance.
@@ -64,8 +69,14 @@ class Core:
         queue = Queue(self._reading.engine, settings)
         self.deliveries = Deliveries(settings, self._reading, queue)
         self._looking = Database(settings, pool=CONNECTIONS)
-        desk = Desk(settings, self._looking, checks=tuple)
-        self.app = create_app(settings, self._acceptor, self.deliveries, desk)
+        lookout = Lookout(self._looking)
+        self.health = Health(settings, self._looking, lookout)
+        self._metrics = Metrics(settings)
+        self._metrics.ask(lookout.standing, self.health.checks)
+        desk = Desk(settings, self._looking, self.health.checks)
+        self.app = create_app(
+            settings, self._acceptor, self.deliveries, desk, self.health, self._metrics
+        )
         self._working = working or Worker(settings)
         self._instance = settings.instance
         self._ended = threading.Event()
@@ -73,8 +84,13 @@ class Core:
 
     def start(self) -> None:
         """Carry out what waits and what comes."""
-        self._working.start()
+        self._working.start(self._heard)
+        self.health.start()
         self._watch.start()
+
+    def _heard(self, report: Report) -> None:
+        self._metrics.count(report)
+        self.health.heard(report)
 
     def _watch_name(self) -> None:
         """PostgreSQL frees the name when its connection is lost: take it again, or make way."""
@@ -88,6 +104,7 @@ class Core:
         """Accept nothing more; returns when what was in hand has ended."""
         _log.info("ending: nothing more is accepted, attempts in hand get drainseconds")
         self._acceptor.stop()
+        self.health.ending()
         self._working.stop()
         self._acceptor.close()
 
@@ -95,6 +112,7 @@ class Core:
         """Let go of database and name; after ``stop``."""
         self._ended.set()
         self._watch.join()
+        self.health.stop()
         for database in (self._looking, self._reading, self._writing):
             database.close()
         self._lock.free()

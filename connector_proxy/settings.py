@@ -1,29 +1,20 @@
-"""The configuration folder and the environment in, frozen ``Settings`` out.
-
-Three files, as existing installations have them: ``serviceConfig.ini``, ``credentials.ini`` and
-``serviceConfig.py``. ``KEYS`` is the one table of names, types, defaults and sentences. Whatever
-is not understood is an error at start that names file, line and key, and says what to write.
-"""
+"""Frozen ``Settings``, and ``KEYS``, the one table of their names, types, defaults and sentences.
+``loading.py`` reads them."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from connector_proxy import access, conffiles, values
-from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
+from connector_proxy import access, alertvalues, values
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.values import EMBEDDED, HostPattern, Secret
 
 SERVICE_INI = "serviceConfig.ini"
 CREDENTIALS_INI = "credentials.ini"
 SERVICE_PY = "serviceConfig.py"
-SHIPPED = Path(__file__).resolve().parent / "shipped" / "conf"
-"""The configuration inside an installed wheel."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +22,7 @@ class Settings:
     """The effective configuration. Times are in seconds, paths absolute.
 
     ``home`` is the folder that relative paths count from. ``origins`` tells where each value
-    came from, ``notes`` what an administrator should know about it.
+    came from (see ``of_stp``), ``notes`` what an administrator should know about it.
     """
 
     home: Path
@@ -102,6 +93,14 @@ class Settings:
     drainseconds: float
     keepdays: int
     keeppayloaddays: int
+    smtphost: str
+    smtpstarttls: bool
+    smtpuser: Secret
+    smtppassword: Secret
+    alertfrom: str
+    alertto: tuple[str, ...]
+    alerturl: Secret
+    alertminutes: int
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
@@ -178,7 +177,8 @@ KEYS = (
     Key("cabundle", SERVICE_INI, values.pem_file, "", True,
         "PEM file with the certificates to trust instead of the well-known ones."),
     Key("outboundproxy", SERVICE_INI, values.proxy, "", True,
-        "Proxy for downloads, http://host:port; stored processes are called without one."),
+        "Proxy for downloads and alerturl, http://host:port; stored processes are called without "
+        "one."),
     Key("defaultstp", SERVICE_INI, values.stp, "", False,
         "Stored process for payloads that name none."),
     Key("allowedstps", SERVICE_INI, values.stps, "", False,
@@ -254,6 +254,16 @@ KEYS = (
         "Days that finished deliveries are kept."),
     Key("keeppayloaddays", SERVICE_INI, values.whole(0, 36500), "7", False,
         "Days that the payload of a finished delivery is kept."),
+    Key("smtphost", SERVICE_INI, alertvalues.mail_server, "", False,
+        "Mail server for alerts, host or host:port (587); empty: no mail."),
+    Key("smtpstarttls", SERVICE_INI, values.flag, "True", False,
+        "Encrypt with STARTTLS before anything is sent; False only inside a closed network."),
+    Key("alertfrom", SERVICE_INI, alertvalues.mail_address, "", False,
+        "Address that alerts are sent from."),
+    Key("alertto", SERVICE_INI, alertvalues.mail_addresses, "", False,
+        "Addresses that alerts are sent to, separated by commas."),
+    Key("alertminutes", SERVICE_INI, values.whole(1, 10080), "30", False,
+        "Minutes that a delivery may wait before it is told."),
     Key("basicuser", CREDENTIALS_INI, access.user, "", False,
         "auth = basic: the user that the connector sends."),
     Key("basicpassword", CREDENTIALS_INI, access.secrets, "", False,
@@ -278,6 +288,12 @@ KEYS = (
         "User for the stored processes; empty: none is sent."),
     Key("stppassword", CREDENTIALS_INI, values.secret, "", True,
         "Password of that user."),
+    Key("smtpuser", CREDENTIALS_INI, values.secret, "", False,
+        "User for the mail server; empty: none is sent."),
+    Key("smtppassword", CREDENTIALS_INI, values.secret, "", False,
+        "Password of that user."),
+    Key("alerturl", CREDENTIALS_INI, alertvalues.alert_url, "", False,
+        "Address that alerts are posted to as JSON; empty: none."),
     Key("host", SERVICE_PY, values.host, "127.0.0.10", False,
         "Address to listen on."),
     Key("port", SERVICE_PY, values.whole(0, 65535), "8100", False,
@@ -285,130 +301,12 @@ KEYS = (
     Key("debug", SERVICE_PY, values.flag, "False", False,
         "True: loglevel is DEBUG."),
 )  # fmt: skip
-_BY_NAME = {key.name: key for key in KEYS}
-_SECRETS = tuple(key.name for key in KEYS if key.file == CREDENTIALS_INI)
 
 
-def default_conf() -> Path:
-    """The configuration folder of the installation: ``conf`` beside the package (a checkout),
-    else ``conf`` beside the virtual environment, else the copy inside the package."""
-    for folder in (SHIPPED.parents[2] / "conf", Path(sys.prefix).parent / "conf"):
-        if (folder / SERVICE_INI).is_file():
-            return folder
-    return SHIPPED
-
-
-def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the configuration folder ``conf`` (default: ``CONNECTOR_PROXY_CONF``, else that of
-    the installation) and the environment, which wins. Raises ``ConfigurationError``."""
-    folder = (conf or Path(environment.get(CONF_VARIABLE) or default_conf())).resolve()
-    home = Path(sys.prefix) if folder == SHIPPED else folder.parent
-    notes: list[str] = []
-    files = [
-        conffiles.read_ini(folder / SERVICE_INI, _names(SERVICE_INI), _SECRETS, notes),
-        _credentials(folder / CREDENTIALS_INI, notes),
-    ]
-    of_environment = conffiles.read_environment(environment, list(_BY_NAME))
-    entries: Section = {key.name: Entry(key.default, "default") for key in KEYS}
-    for sections in files:
-        entries |= sections.get("DEFAULT", {})
-    entries |= _address(folder / SERVICE_PY, notes) | of_environment
-    effective = {name: _value(name, entry, home) for name, entry in entries.items()}
-    if effective["debug"]:
-        effective["loglevel"] = "DEBUG"
-    overrides = _overrides(files, of_environment, home, notes)
-    origins = {name: entry.origin for name, entry in entries.items()}
-    notes += [entry.note for entry in entries.values() if entry.note]
-    settings = Settings(
-        **effective,
-        home=home,
-        conf=folder,
-        origins=origins,
-        notes=tuple(notes),
-        overrides=overrides,
-    )
-    _check_together(settings)
-    return settings
-
-
-def _check_together(settings: Settings) -> None:
-    """Values that are right alone and wrong together."""
-    allowed = {name.lower() for name in settings.allowedstps}
-    if settings.defaultstp and allowed and settings.defaultstp.lower() not in allowed:
-        where = settings.origins["defaultstp"]
-        raise conffiles.fault(where, f"'{settings.defaultstp}' is not among allowedstps")
-    if wrong := access.disagreement(settings.auth, vars(settings)):
-        key, what = wrong
-        raise conffiles.fault(settings.origins[key if getattr(settings, key) else "auth"], what)
-    for name in ("", *settings.overrides):
-        own = settings.for_stp(name)
-        if bool(own.stpusername) != bool(own.stppassword):
-            where = CREDENTIALS_INI + (f" [stp:{name}]" if name else "")
-            what = "only one of stpusername and stppassword is set; set both, or neither"
-            raise conffiles.fault(where, what)
-        if own.stage and own.stageas == "url" and not (own.publicurl or own.embedded):
-            where = SERVICE_INI + (f" [stp:{name}]" if name else "")
-            what = "stage is True, but publicurl is empty; write where the SAS server reaches this "
-            raise conffiles.fault(where, what + "service, http://host:port")
-
-
-def _names(file: str) -> list[str]:
-    return [key.name for key in KEYS if key.file == file]
-
-
-def _credentials(path: Path, notes: list[str]) -> dict[str, Section]:
-    if path.exists():
-        sections = conffiles.read_ini(path, _names(CREDENTIALS_INI), _SECRETS, notes)
-        for section in sections.values():
-            conffiles.without_sample(section, notes)
-        return sections
-    notes.append(f"{path.name} is missing: credentials come from the environment, or none are sent")
-    return {}
-
-
-def _address(path: Path, notes: list[str]) -> Section:
-    if path.exists():
-        return conffiles.read_py(path, _names(SERVICE_PY), notes)
-    notes.append(f"{path.name} is missing: host and port are those that it is shipped with")
-    return {}
-
-
-def _overrides(
-    files: Iterable[Mapping[str, Section]], environment: Section, home: Path, notes: list[str]
-) -> dict[str, dict[str, Any]]:
-    """The values of each ``[stp:NAME]``, by the name in lower case."""
-    overrides: dict[str, dict[str, Any]] = {}
-    for sections in files:
-        for stp, section in sections.items():
-            if stp != "DEFAULT":
-                own = overrides.setdefault(stp.lower(), {})
-                own |= _own_values(section, environment, home, notes)
-    return overrides
-
-
-def _own_values(
-    section: Section, environment: Section, home: Path, notes: list[str]
-) -> dict[str, Any]:
-    own = {}
-    for name, entry in section.items():
-        if not _BY_NAME[name].per_stp:
-            what = f"{name} counts for the whole service; write it in [DEFAULT]"
-            raise conffiles.fault(entry.origin, what)
-        if entry.note:
-            notes.append(entry.note)
-        if name in environment:
-            variable = ENVIRONMENT_PREFIX + name.upper()
-            notes.append(f"{entry.origin}: {name} does not count, since {variable} is set")
-        else:
-            own[name] = _value(name, entry, home)
-    return own
-
-
-def _value(name: str, entry: Entry, home: Path) -> Any:
-    try:
-        return _BY_NAME[name].parse(entry.text, home)
-    except ValueError as error:
-        raise conffiles.fault(entry.origin, f"{name} cannot be used: {error}") from None
+def of_stp(stp: str, name: str) -> str:
+    """Under what ``origins`` has a setting; ``stp`` is the stored process in lower case, or
+    empty for the whole service."""
+    return f"[stp:{stp}] {name}" if stp else name
 
 
 def shown(value: Any) -> str:

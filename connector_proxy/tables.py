@@ -102,6 +102,26 @@ audit = sa.Table(
 )  # fmt: skip
 """What administrators changed: one row a change, written with it in one transaction."""
 
+instances = sa.Table(
+    "instances", _metadata,
+    sa.Column("instance", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+)  # fmt: skip
+"""Each instance writes now and then that it lives, and sees by that that it can write."""
+
+alerts = sa.Table(
+    "alerts", _metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("serial", sa.Integer, nullable=False),
+    sa.Column("since", sa.BigInteger),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("told_at", sa.BigInteger),
+    sa.Column("latest", sa.BigInteger),
+)  # fmt: skip
+"""How the alert of each kind stands. ``since``: from when on there has been something to tell,
+``open``: it was told and its end was not, ``latest``: the newest that was told, ``serial`` counts
+what was told."""
+
 version = sa.Table(
     "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)
 )  # fmt: skip

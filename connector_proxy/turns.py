@@ -3,6 +3,7 @@ attempt gives it another turn or none, and so makes void what is still in the qu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from connector_proxy import rows, schedule
+from connector_proxy import masking, rows, schedule, tally
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.records import OPEN, State
 from connector_proxy.tables import deliveries
 
+_log = logging.getLogger(__name__)
 OWN: sa.BindParameter[str] = sa.bindparam("own")
 MARK = sa.update(deliveries).where(deliveries.c.delivery_id == OWN)
 """Changes one row; made once, since making it anew costs more than running it."""
@@ -130,7 +132,7 @@ class Turns:
         )
 
     def expire(self, connection: Connection, row: Row[Any], now: datetime) -> None:
-        """End a delivery whose presigned URLs have stopped working."""
+        """End a delivery whose presigned URLs have stopped working before it was carried out."""
         ended = schedule.expired()
         words = {
             "verdict": str(ended.verdict),
@@ -139,6 +141,8 @@ class Turns:
             "advice": ended.advice,
         }
         self.end(connection, row, ended.state, now, **words)
+        tally.expired(row.stp_name)
+        _log.warning("expired delivery=%s stp=%s", row.delivery_id, masking.shorten(row.stp_name))
 
     def withdraw(self, connection: Connection, found: Sequence[Row[Any]]) -> None:
         """Take the present turns of deliveries out of the queue."""

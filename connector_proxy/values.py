@@ -175,7 +175,7 @@ def stpurl(text: str, home: Path) -> str:
     if text.lower() == EMBEDDED:
         return EMBEDDED
     example = "http://server:7980/SASBIWS/rest/storedProcesses/Shared Data/{{stpName}}"
-    _check_url(text, ("http", "https"), f"write 'embedded' or a URL such as {example}")
+    check_url(text, ("http", "https"), f"write 'embedded' or a URL such as {example}")
     if len(PLACEHOLDER.findall(text)) != 1:
         raise ValueError(
             "it must hold {{stpName}} once, where the name of the stored process goes, "
@@ -190,7 +190,7 @@ def stpurl(text: str, home: Path) -> str:
 def proxy(text: str, home: Path) -> str:
     """The URL of a proxy, or an empty text."""
     if text:
-        _check_url(text, ("http", "https"), "write http://host:port, or nothing")
+        check_url(text, ("http", "https"), "write http://host:port, or nothing")
     return text
 
 
@@ -199,7 +199,7 @@ def public_url(text: str, home: Path) -> str:
     text = text.rstrip("/")
     if text:
         advice = "write http://host:port as the SAS server sees it, or nothing"
-        _check_url(text, ("http", "https"), advice)
+        check_url(text, ("http", "https"), advice)
         if urlsplit(text).query or "#" in text or not set(text).isdisjoint(" \"'<>&%"):
             raise ValueError(advice)
     return text
@@ -212,7 +212,8 @@ def public_path(text: str, home: Path) -> str:
     return text.rstrip("/\\")
 
 
-def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
+def check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
+    """Refuse what is no address of these schemes, with ``advice``."""
     try:
         parts = urlsplit(text)
         (parts.hostname or "").encode("idna")
@@ -225,7 +226,8 @@ def _check_url(text: str, schemes: tuple[str, ...], advice: str) -> None:
         raise ValueError("leave user, password and #fragment out of the address")
 
 
-def _list(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """What stands between commas."""
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
@@ -241,12 +243,12 @@ def stps(text: str, home: Path) -> tuple[str, ...]:
     """Names of stored processes, separated by commas."""
     if ";" in text:
         raise ValueError("separate the names by commas")
-    return tuple(stp(name, home) for name in _list(text))
+    return tuple(stp(name, home) for name in listed(text))
 
 
 def hosts(text: str, home: Path) -> tuple[HostPattern, ...]:
     """Host patterns, separated by commas."""
-    return tuple(_host_pattern(item) for item in _list(text))
+    return tuple(_host_pattern(item) for item in listed(text))
 
 
 def _host_pattern(text: str) -> HostPattern:

@@ -23,8 +23,9 @@ import win32serviceutil
 
 from connector_proxy import __version__, masking
 from connector_proxy.errors import ConfigurationError
+from connector_proxy.loading import load
 from connector_proxy.service import Service, opened
-from connector_proxy.settings import Settings, load
+from connector_proxy.settings import Settings
 from connector_proxy.winaccess import permit
 
 ACCOUNT = "NT SERVICE\\{name}"

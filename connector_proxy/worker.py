@@ -1,8 +1,8 @@
 """Carrying out in a process of its own, started and watched by the one that answers webhooks.
 
 Answering must not wait for the interpreter that carries out, nor end with it. The two share the
-database and a pipe: log lines come one way, the word to end goes the other, and a pipe that
-breaks tells each that the other is gone.
+database and a pipe: log lines and reports come one way, the word to end goes the other, and a
+pipe that breaks tells each that the other is gone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from connector_proxy.database import Database, advice, why
 from connector_proxy.engine import Engine
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.instance import WORKING, InstanceLock
+from connector_proxy.reports import Report, Reporting
 from connector_proxy.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -43,11 +44,13 @@ class Worker:
         self._settings = settings
         self._stopping = threading.Event()
         self._pipe: Any = None  # a Connection, on Windows a PipeConnection
+        self._report: Reporting = _to_nobody
         self._process: Any = None
         self._watcher = threading.Thread(target=self._watch, name="worker", daemon=True)
 
-    def start(self) -> None:
-        """Start it, and watch it."""
+    def start(self, report: Reporting) -> None:
+        """Start it, and watch it; ``report`` is told what it tells."""
+        self._report = report
         self._launch()
         self._watcher.start()
 
@@ -79,7 +82,7 @@ class Worker:
         failures = 0
         while True:
             started = time.monotonic()
-            self._pass_on_lines()
+            self._pass_on()
             self._process.join()
             if self._stopping.is_set():
                 return
@@ -101,11 +104,32 @@ class Worker:
             if self._stopping.is_set():  # the word to end may have gone to the one before it
                 self._tell_to_end()
 
-    def _pass_on_lines(self) -> None:
-        """Write the log lines of the process until its end of the pipe is closed."""
+    def _pass_on(self) -> None:
+        """Write the log lines of the process and hand its reports on, until its end of the pipe
+        is closed."""
         with suppress(EOFError, OSError):
             while True:
-                logs.pass_on(self._pipe.recv())
+                told: str | Report = self._pipe.recv()
+                if isinstance(told, Report):
+                    self._report(told)
+                else:
+                    logs.pass_on(told)
+
+
+def _to_nobody(report: Report) -> None:
+    """Before the start there is nobody to tell."""
+
+
+class _Uplink:
+    """The pipe to the process that answers; safe to use from many threads."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+        self._sending = threading.Lock()
+
+    def send(self, told: str | Report) -> None:
+        with self._sending, suppress(OSError):  # nobody reads any more: that process is gone
+            self._pipe.send(told)
 
 
 def run(settings: Settings, pipe: Connection) -> None:
@@ -113,11 +137,12 @@ def run(settings: Settings, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; the other one decides
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    logs.start_remote(settings, pipe)
+    uplink = _Uplink(pipe)
+    logs.start_remote(settings, uplink)
     threading.Thread(target=_listen, args=(pipe, ending), daemon=True).start()
     code = 1
     try:
-        _work(settings, ending)
+        _work(settings, ending, uplink.send)
         code = 0
     except ConnectorProxyError as error:
         _log.error("the working process cannot go on: %s %s", error, error.advice)
@@ -129,7 +154,7 @@ def run(settings: Settings, pipe: Connection) -> None:
     os._exit(code)  # threads that outlast the drain must not hold the process
 
 
-def _work(settings: Settings, ending: threading.Event) -> None:
+def _work(settings: Settings, ending: threading.Event, report: Reporting) -> None:
     database = Database(settings)
     lock = InstanceLock(database, settings.instance, WORKING)
     # The one before it may still drain: its webhooks' process was killed, not it.
@@ -138,7 +163,7 @@ def _work(settings: Settings, ending: threading.Event) -> None:
         if ending.wait(1.0):
             return
     engine = Engine(settings)
-    engine.start()
+    engine.start(report)
     _log.info("carrying out as instance=%s in %s", settings.instance, database.shown())
     while not ending.wait(_LOOK_SECONDS):
         if not lock.still_held():

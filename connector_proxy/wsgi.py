@@ -13,8 +13,8 @@ import logging
 from flask import Flask
 
 from connector_proxy.errors import ConfigurationError
+from connector_proxy.loading import load
 from connector_proxy.service import Core, open_log
-from connector_proxy.settings import load
 
 _log = logging.getLogger(__name__)
 

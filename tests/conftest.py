@@ -20,8 +20,9 @@ from connector_proxy import outcomes, service
 from connector_proxy.carrier import Carried, Carrier
 from connector_proxy.emulator import Emulator, embedded_stored_process
 from connector_proxy.engine import Engine
+from connector_proxy.loading import load
 from connector_proxy.records import Decision, Delivery, Outcome
-from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings, load
+from connector_proxy.settings import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Settings
 from connector_proxy.staging import Staging
 from connector_proxy.values import HostPattern
 from tests.crashing import Gate

@@ -28,9 +28,10 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.destinations import embedded
 from connector_proxy.emulator import Emulator, Ran, wire
+from connector_proxy.loading import load
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import OPEN, Delivery, State
-from connector_proxy.settings import Settings, load
+from connector_proxy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIGGERED = json.loads((ROOT / "tests/data/payloads/triggered.json").read_text(encoding="utf-8"))

@@ -17,9 +17,10 @@ from flask import Flask
 
 from connector_proxy import access as rules
 from connector_proxy.errors import ConfigurationError
+from connector_proxy.loading import load
 from connector_proxy.secrethash import hashed
 from connector_proxy.service import Service as Whole
-from connector_proxy.settings import Settings, load
+from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
 from connector_proxy.web import access
 from connector_proxy.web.access import Caller

@@ -211,7 +211,7 @@ def test_check_looks_at_the_room_on_the_disk(
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
     result = run("check", "--conf", str(conf))
     assert result.exit_code == code
-    assert re.search(rf"^{word:<5} room on the disk: [\d,]+ MB free", result.output, re.MULTILINE)
+    assert re.search(rf"^{word:<5} room in datafolder: [\d,]+ MB free", result.output, re.MULTILINE)
     assert ("below 200 MB webhooks are answered with 503" in result.output) is (word != "OK")
 
 

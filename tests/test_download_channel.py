@@ -16,7 +16,8 @@ import trustme
 
 from connector_proxy.download import Downloader
 from connector_proxy.errors import Refused, Unavailable
-from connector_proxy.settings import Settings, load
+from connector_proxy.loading import load
+from connector_proxy.settings import Settings
 from tests.downloading import Names, fetch_from
 from tests.filestore import FileStore, endless, in_turn, s3, s3_error, send
 

@@ -126,7 +126,7 @@ def test_without_a_console_nothing_is_missed(conf: Path) -> None:
     """A service of Windows has none: Python's streams are None then."""
     program = (
         "import sys; sys.stdout = sys.stderr = None\n"
-        "from pathlib import Path; from connector_proxy.settings import load\n"
+        "from pathlib import Path; from connector_proxy.loading import load\n"
         "from connector_proxy.service import opened\n"
         "import threading\n"
         "from dataclasses import replace\n"

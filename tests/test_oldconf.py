@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from connector_proxy.cli import cli
 from connector_proxy.emulator import Emulator
 from connector_proxy.errors import ConfigurationError
-from connector_proxy.settings import load
+from connector_proxy.loading import load
 from connector_proxy.values import Secret
 from tests.conftest import DATA, PAYLOADS
 from tests.test_managed import ONCE, free_port, running

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from connector_proxy.errors import ConfigurationError
-from connector_proxy.settings import KEYS, SERVICE_INI, Settings, load, shown
+from connector_proxy.loading import load
+from connector_proxy.settings import KEYS, SERVICE_INI, Settings, of_stp, shown
 from connector_proxy.values import Secret
 from tests.conftest import ROOT
 
@@ -345,3 +346,93 @@ def test_a_password_that_is_not_escaped_is_refused_and_not_shown(conf: Path, pas
     said = str(refused.value) + refused.value.advice + str(refused.value.details)
     assert "%40 %2F %3F %23" in said
     assert password not in said
+
+
+def test_every_fault_is_told_at_once(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nreadtimeout = soon\nstpurll = x\n[stp:A]\nthreads = 4\nconcurrency = 0\n")
+    ini(conf, "[DEFAULT]\nstppasword = hunter2\n", "credentials.ini")
+    (conf / "serviceConfig.py").write_text("class svcConfig:\n    port = 'x'\n    import os\n")
+    told = refused(conf, CONNECTOR_PROXY_GETTRIES="0", CONNECTOR_PROXY_GETTRYS="5").splitlines()
+    for words in (
+        "serviceConfig.ini line 2: readtimeout", "line 3: there is no setting 'stpurll'",
+        "line 5: threads counts for the whole service", "line 6: concurrency",
+        "credentials.ini line 2: there is no setting 'stppasword'", "serviceConfig.py line 2: port",
+        "serviceConfig.py line 3: only lines such as", "variable CONNECTOR_PROXY_GETTRIES",
+        "variable CONNECTOR_PROXY_GETTRYS",
+    ):  # fmt: skip
+        assert sum(words in line for line in told) == 1, words
+    assert len(told) == 9
+    assert "hunter2" not in str(told)
+
+
+def test_values_that_do_not_fit_together_are_told_together(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\ndefaultstp = C\nallowedstps = A\nsmtphost = mail\n")
+    ini(conf, "[DEFAULT]\nstpusername = u\n", "credentials.ini")
+    told = refused(conf)
+    for words in ("not among allowedstps", "only one of stpusername", "alertfrom and alertto"):
+        assert words in told
+
+
+def test_a_value_of_a_section_has_an_origin(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\n[stp:Download File]\nreadtimeout = 5\n")
+    settings = load(conf, {})
+    assert settings.origins[of_stp("download file", "readtimeout")] == "serviceConfig.ini line 3"
+    assert settings.origins["readtimeout"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("waitseconds = 61\n", "serviceConfig.ini line 2: waitseconds is 61"),
+        ("[stp:A]\nwaitseconds = 90\n", "serviceConfig.ini line 3: waitseconds is 90"),
+        ("keepdays = 3\n", "serviceConfig.ini line 2: keepdays ends before keeppayloaddays"),
+    ],
+)
+def test_what_is_most_likely_not_meant_is_noted(conf: Path, text: str, words: str) -> None:
+    [note] = load(ini(conf, "[DEFAULT]\n" + text), {}).notes
+    assert note.startswith(words)
+
+
+@pytest.mark.parametrize("text", ["waitseconds = 60\n", "keepdays = 7\n", "waitseconds = 0\n"])
+def test_what_is_common_is_not_noted(conf: Path, text: str) -> None:
+    assert load(ini(conf, "[DEFAULT]\n" + text), {}).notes == ()
+
+
+MAIL = "alertfrom = cp@example.com\nalertto = a@example.com, b@example.com\n"
+
+
+def test_the_mail_server_has_the_port_of_submission_unless_another_is_named(conf: Path) -> None:
+    for text, server in (("mail.example.com", "mail.example.com:587"), ("mail:25", "mail:25")):
+        settings = load(ini(conf, f"[DEFAULT]\nsmtphost = {text}\n{MAIL}"), {})
+        assert settings.smtphost == server
+        assert settings.alertto == ("a@example.com", "b@example.com")
+        assert settings.smtpstarttls
+
+
+@pytest.mark.parametrize(
+    ("text", "credentials", "words"),
+    [
+        ("smtphost = mail\n", "", "mail needs alertfrom and alertto"),
+        ("smtphost = mail\nalertto = a@example.com\n", "", "mail needs alertfrom and alertto"),
+        (MAIL, "", "mail needs smtphost"),
+        ("smtphost = http://mail\n" + MAIL, "", "name of the mail server"),
+        ("smtphost = mail:0\n" + MAIL, "", "name of the mail server"),
+        ("smtphost = mail\nalertfrom = cp\nalertto = a@b.de\n", "", "is not an address"),
+        ("smtphost = mail\nalertfrom = c@b.de\nalertto = a@b.de; c@d.de\n", "", "is not an address"),
+        ("smtphost = mail\n" + MAIL, "smtpuser = u\n", "only one of smtpuser and smtppassword"),
+        ("smtphost = mail\nsmtpstarttls = False\n" + MAIL, "smtpuser = u\nsmtppassword = p\n", "without encryption"),
+        ("", "alerturl = ftp://host/x\n", "alerturl cannot be used: write https://host/path"),
+        ("alertminutes = 0\n", "", "whole number"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_about_alerts_is_told(
+    conf: Path, text: str, credentials: str, words: str
+) -> None:
+    ini(conf, "[DEFAULT]\n" + credentials, "credentials.ini")
+    assert words in refused(ini(conf, "[DEFAULT]\n" + text))
+
+
+def test_the_address_of_alerts_is_shown_without_what_is_secret_in_it(conf: Path) -> None:
+    ini(conf, "[DEFAULT]\nalerturl = https://hooks.example.com/T0/B0/secret?key=secret\n", "credentials.ini")  # fmt: skip
+    assert shown(load(conf, {}).alerturl) == "https://hooks.example.com/<secret>"
+    assert shown(load(conf, {"CONNECTOR_PROXY_ALERTURL": ""}).alerturl) == ""

@@ -22,7 +22,8 @@ from connector_proxy.database import Database
 from connector_proxy.dataset import shelf
 from connector_proxy.emulator import Emulator, Ran, embedded_stored_process, wire
 from connector_proxy.errors import ConfigurationError
-from connector_proxy.settings import Settings, load
+from connector_proxy.loading import load
+from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.tidying import Tidying
 from tests.conftest import Service, another, payload

@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from connector_proxy import platforms
 from connector_proxy.cli import cli
 from connector_proxy.engine import Engine
+from connector_proxy.loading import load
 from connector_proxy.service import Service
-from connector_proxy.settings import load
 from connector_proxy.winaccess import commands
 from tests.conftest import PAYLOADS
 from tests.test_managed import free_port

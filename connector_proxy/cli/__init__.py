@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from connector_proxy import __version__, configuration, demo, platforms
+from connector_proxy.alerts import channels
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
@@ -101,13 +102,15 @@ def _stop(service: Service) -> None:
 @cli.command()
 @conf_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-def check(conf: Path | None, as_json: bool) -> None:
+@click.option("--alert", is_flag=True, help="Send a test by mail and to the webhook of alerts.")
+def check(conf: Path | None, as_json: bool, alert: bool) -> None:
     """Show the effective configuration and try what the service will need.
 
-    Credentials are not sent. Ends with 1 when something is at fault.
+    Credentials are sent to databases and, with --alert, to the mail server; never to SAS. Ends
+    with 1 when something is at fault.
     """
     settings = loaded(conf)
-    checks = list(run_checks(settings))
+    checks = [*run_checks(settings), *(channels.try_out(settings) if alert else ())]
     (_check_as_json if as_json else _check_as_text)(settings, checks)
     if any(one.condition is Condition.FAIL for one in checks):
         sys.exit(1)
@@ -115,12 +118,12 @@ def check(conf: Path | None, as_json: bool) -> None:
 
 def _check_as_text(settings: Settings, checks: list[Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
-    for setting in configuration.effective(settings):
-        click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
-    for stp, own in configuration.overridden(settings).items():
-        click.echo(f"[stp:{stp}]")
-        for name, value in own.items():
-            click.echo(f"  {name:<20} {value}")
+    sections = {"": configuration.effective(settings), **configuration.overridden(settings)}
+    for stp, own in sections.items():
+        if stp:
+            click.echo(f"[stp:{stp}]")
+        for setting in own:
+            click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
     for one in checks:
         click.echo(f"{one.condition.upper():<5} {one.name}: {one.message}")
         if one.advice:

@@ -15,9 +15,10 @@ import click
 from connector_proxy import moments
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import ConfigurationError, ConnectorProxyError
+from connector_proxy.loading import load
 from connector_proxy.records import Decision, State
 from connector_proxy.service import administration
-from connector_proxy.settings import Settings, load
+from connector_proxy.settings import Settings
 
 conf_option = click.option(
     "--conf",

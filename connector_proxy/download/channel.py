@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
-import certifi
 from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
 from urllib3.exceptions import HTTPError, IncompleteRead
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from urllib3.util import Url, parse_url
 
+from connector_proxy import tally, trust
 from connector_proxy.download.address import Place, may_connect, refused
 from connector_proxy.download.answers import Passing
 from connector_proxy.errors import Unavailable
@@ -45,9 +45,7 @@ class Channel:
         self._connect_timeout, self._read_timeout = connect_timeout, read_timeout
         self._proxy = parse_url(proxy) if proxy else None
         self._allow_private = allow_private
-        self._tls = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
-        if not ca_bundle:  # on Windows the system's store may not have been filled yet
-            self._tls.load_verify_locations(certifi.where())
+        self._tls = trust.context(ca_bundle)
 
     @contextmanager
     def get(
@@ -69,6 +67,7 @@ class Channel:
                     decode_content=False,
                 )
                 response = connection.getresponse()
+                tally.heard(response.headers.get("Date"))
             with response:
                 yield response
         finally:
@@ -156,6 +155,7 @@ def pieces(response: BaseHTTPResponse, place: Place, what: str) -> Iterator[byte
             piece = response.read1(CHUNK, decode_content=False)
         if not piece:
             return
+        tally.downloaded(len(piece))
         yield piece
 
 

@@ -30,10 +30,12 @@ _MARK = "may_call"
 
 
 class Caller(StrEnum):
-    """Who may call a view: whoever presents the secret of the webhooks, or everybody; of the page
-    whoever is near enough to see it, who is logged in, who may use its API."""
+    """Who may call a view: whoever presents the secret of the webhooks, whoever may look at health
+    and figures, or everybody; of the page whoever is near enough to see it, who is logged in, who
+    may use its API."""
 
     WEBHOOK = "webhook"
+    WATCH = "watch"
     EVERYBODY = "everybody"
     NEAR = "near"
     PAGE = "page"

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from flask import Flask, Response, g, request
@@ -24,6 +24,7 @@ from connector_proxy.errors import (
     TooManyTries,
     Unauthorized,
 )
+from connector_proxy.health.check import Check, Condition, worst
 from connector_proxy.ledger import Accepted
 from connector_proxy.records import OPEN, Delivery, State
 
@@ -143,6 +144,13 @@ def of_record(delivery: Delivery) -> Response:
 def of_body(body: Mapping[str, object]) -> Response:
     """The answer to a request that was done."""
     return _json(200, body)
+
+
+def of_health(checks: Sequence[Check]) -> Response:
+    """Every check; 503 where one of them fails."""
+    condition = worst(checks)
+    body = {"status": condition, "checks": list(map(asjson.check, checks))}
+    return _json(503 if condition is Condition.FAIL else 200, body)
 
 
 def error_body(

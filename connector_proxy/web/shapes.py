@@ -10,7 +10,6 @@ from connector_proxy import asjson
 from connector_proxy.contents import Content, Dataset
 from connector_proxy.desk import Standing, Told
 from connector_proxy.figures import Bar, Pace
-from connector_proxy.health.check import Check
 from connector_proxy.lookup import StoredProcess
 from connector_proxy.overview import Overview
 from connector_proxy.records import Attempt, Change, Delivery
@@ -28,7 +27,7 @@ def overview(one: Overview) -> dict[str, Any]:
         "counts": {str(state): count for state, count in one.counts.items()},
         "oldestWaitingSince": asjson.moment(one.oldest_waiting),
         "storedProcesses": list(map(stored_process, one.troubled)),
-        "checks": list(map(check, one.checks)),
+        "checks": list(map(asjson.check, one.checks)),
         "disk": {"free": room.free, "total": room.total, "file": room.file} if room else None,
         "flow": {_SPANS[span]: list(map(bar, bars)) for span, bars in one.flow.items()},
     }
@@ -38,17 +37,6 @@ def bar(one: Bar) -> dict[str, Any]:
     """Deliveries that came in an hour or day."""
     counts = {str(state): count for state, count in one.counts.items()}
     return {"start": _start(one.start), "counts": counts}
-
-
-def check(one: Check) -> dict[str, Any]:
-    """A check of the running service."""
-    return {
-        "name": one.name,
-        "condition": one.condition,
-        "message": one.message,
-        "advice": one.advice,
-        "since": asjson.moment(one.since),
-    }
 
 
 def stored_process(one: StoredProcess) -> dict[str, Any]:

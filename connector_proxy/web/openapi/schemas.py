@@ -103,6 +103,11 @@ _NOTE: Schema = {
     "description": "Why; it is kept in the audit trail.",
 }
 
+_SETTINGS: Schema = {
+    "type": "object",
+    "additionalProperties": record({"value": TEXT, "origin": TEXT}),
+}
+
 SCHEMAS: dict[str, Schema] = {
     "Bulk": {
         "type": "object",
@@ -231,14 +236,8 @@ SCHEMAS: dict[str, Schema] = {
     "Configuration": record(
         {
             "conf": TEXT,
-            "settings": {
-                "type": "object",
-                "additionalProperties": record({"value": TEXT, "origin": TEXT}),
-            },
-            "storedProcesses": {
-                "type": "object",
-                "additionalProperties": {"type": "object", "additionalProperties": TEXT},
-            },
+            "settings": _SETTINGS,
+            "storedProcesses": {"type": "object", "additionalProperties": _SETTINGS},
         }
     ),
     "Why": record({}, note=_NOTE),
