@@ -64,7 +64,7 @@ def test_links_lead_somewhere(path: object) -> None:
 
 def test_every_requirement_is_explained() -> None:
     explained = text("docs/dependencies.md")
-    for name in ("requirements.txt", "requirements-test.txt"):
+    for name in ("requirements.txt", "requirements-test.txt", "requirements-browser.txt"):
         for package in re.findall(r"^([\w-]+)[<>=]", text(name), re.MULTILINE):
             assert re.search(rf"\b{package}\b", explained), package
 

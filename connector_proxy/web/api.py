@@ -14,9 +14,10 @@ from connector_proxy.desk import Desk
 from connector_proxy.errors import NoSuchDelivery
 from connector_proxy.intake import parse, stp_name_issue
 from connector_proxy.records import Delivery
-from connector_proxy.web import asked, openapi, shapes
+from connector_proxy.web import asked, shapes
 from connector_proxy.web.access import Caller, may_call
 from connector_proxy.web.answers import of_body
+from connector_proxy.web.openapi import document
 from connector_proxy.web.ops.guard import decision
 
 _USUAL = 50
@@ -137,9 +138,9 @@ def _stp(name: str) -> str:
 
 
 @may_call(Caller.NEAR)
-def document() -> Response:
+def described() -> Response:
     """The OpenAPI document."""
-    return of_body(openapi.document())
+    return of_body(document())
 
 
 def install(app: Flask, desk: Desk) -> None:
@@ -166,7 +167,7 @@ def install(app: Flask, desk: Desk) -> None:
         blueprint.add_url_rule(rule, view_func=view, methods=[method])
     blueprint.after_request(_protected)
     app.register_blueprint(blueprint)
-    app.add_url_rule("/openapi.json", view_func=document)
+    app.add_url_rule("/openapi.json", view_func=described)
 
 
 def _protected(response: Response) -> Response:
