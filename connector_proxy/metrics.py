@@ -27,8 +27,8 @@ NAMES = 50
 """So many stored processes have figures of their own; all others share those of ``other``."""
 OTHER = "other"
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
-_SLOW = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 1800, 3600)
-_LONG = (1, 5, 10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 1800, 3600)
+_LONG = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _CONDITIONS = {Condition.OK: 0, Condition.WARN: 1, Condition.FAIL: 2}
 # Without it each figure has a second one, which nobody reads.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
