@@ -27,8 +27,8 @@ NAMES = 50
 """So many stored processes have figures of their own; all others share those of ``other``."""
 OTHER = "other"
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
-_SLOW = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 1800, 3600)
-_LONG = (1, 5, 10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 1800, 3600)
+_LONG = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _CONDITIONS = {Condition.OK: 0, Condition.WARN: 1, Condition.FAIL: 2}
 # Without it each figure has a second one, which nobody reads.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -44,7 +44,7 @@ class Metrics:
         self._make_figures()
         info = Info("connector_proxy", "This instance.", registry=self._registry)
         python = platform.python_version()
-        info.info({"version": __version__, "instance": settings.instance, "python": python})
+        info.info({"version": __version__, "name": settings.instance, "python": python})
         prometheus_client.ProcessCollector(registry=self._registry)
 
     def _make_figures(self) -> None:
@@ -165,9 +165,8 @@ class _Asked(Collector):
         yield _gauge("held", "Deliveries that somebody must decide about.", standing.held)
         yield _gauge("deadlines_near", "Those whose URLs end within 15 minutes.", standing.near)
         yield _gauge("oldest_waiting_seconds", "Age of the oldest that waits.", max(0, oldest))
-        if standing.last:
-            last = standing.last.timestamp()
-            yield _gauge("last_webhook_timestamp_seconds", "When the last was accepted.", last)
+        last = standing.last.timestamp() if standing.last else None
+        yield _gauge("last_webhook_timestamp_seconds", "When the last was accepted.", last)
         paused = _gauge(
             "paused", "Stored processes that are paused.", labels=["stored_process", "by"]
         )

@@ -26,7 +26,7 @@ from connector_proxy.reports import Sent
 from connector_proxy.settings import Settings
 from connector_proxy.tables import alerts, deliveries
 from connector_proxy.values import Secret
-from tests.conftest import Service, StubCarrier
+from tests.conftest import Service, StubCarrier, decided
 from tests.crashing import triggered, wait_until
 from tests.mailserver import MailServer, Receiver, by_mail
 from tests.monitoring import figures, health, value
@@ -202,7 +202,7 @@ def test_a_held_delivery_is_told_by_mail_and_webhook_and_its_end_ten_minutes_lat
         assert got["Subject"] == "connector-proxy on prod1: 1 delivery is held"
         assert answer.json()["deliveryId"][:8] in got.get_content()
         assert receiver.posted[0]["text"] == got.get_content().replace("\r\n", "\n").strip()
-        service.deliveries.resolve(answer.json()["deliveryId"], State.DONE, "", datetime.now(UTC))
+        service.deliveries.resolve(answer.json()["deliveryId"], State.DONE, decided())
         time.sleep(1)
         assert len(server.mails) == 1, "its end is told ten minutes after its beginning"
         with Database(own).write() as connection:

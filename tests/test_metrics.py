@@ -19,7 +19,7 @@ from connector_proxy.reports import Attempted, Report, Sent
 from connector_proxy.schedule import Pauses
 from connector_proxy.settings import Settings
 from connector_proxy.standing import Standing
-from tests.conftest import PAYLOADS, Service, StubCarrier, another, payload
+from tests.conftest import PAYLOADS, Service, StubCarrier, another, decided, payload
 from tests.crashing import Gate, ServiceProcess, triggered, wait_until
 from tests.filestore import FileStore
 from tests.monitoring import figures, read, value
@@ -102,7 +102,7 @@ def test_the_database_tells_what_waits_and_what_is_paused(
     has_counted(service, "running")
     has_counted(service, "waiting", 2)
     assert 0 <= value(figures(service), "oldest_waiting_seconds") < 60
-    service.deliveries.pause("One", datetime.now(UTC))
+    service.deliveries.pause("One", decided())
     has_counted(service, "put_off", 2)
     assert value(figures(service), "paused", stored_process="One", by="administrator") == 1
     gate.open()
@@ -113,7 +113,7 @@ def test_what_expires_without_an_attempt_is_counted(
 ) -> None:
     sas = "http://127.0.0.1:1/{{stpName}}"
     service = start(replace(settings, stpurl=sas, waitseconds=0), carrier)
-    service.deliveries.pause("Download File", datetime.now(UTC))
+    service.deliveries.pause("Download File", decided())
     soon = datetime.now(UTC) + timedelta(seconds=6)
     signed = f"X-Amz-Date={soon - timedelta(hours=1):%Y%m%dT%H%M%SZ}&X-Amz-Expires=3600"
     task = another(payload())
@@ -123,7 +123,7 @@ def test_what_expires_without_an_attempt_is_counted(
     answer = service.post(task)
     has_counted(service, "deadlines_near")
     wait_until("the deadline", lambda: datetime.now(UTC) > soon)
-    service.deliveries.resume("Download File", datetime.now(UTC))
+    service.deliveries.resume("Download File", decided())
     assert service.ended(answer, attempts=0)["state"] == "expired"
     stp = {"stored_process": "Download File"}
     has_counted(service, "deliveries_total", destination="none", verdict="expired", **stp)

@@ -17,10 +17,15 @@ _LOCK = 361
 
 
 def locked(connection: Connection) -> dict[str, Course]:
-    """All courses by their names. Until the commit no other process gets them: a SQLite file is
+    """The same as ``read``. Until the commit no other process gets them so: a SQLite file is
     locked as a whole, in PostgreSQL a lock is taken, since there may be no row yet."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    return read(connection)
+
+
+def read(connection: Connection) -> dict[str, Course]:
+    """All courses by their names."""
     return {
         row.kind: Course(
             row.serial,

@@ -1,7 +1,7 @@
 """Looks whether something is to be told, and tells it.
 
-The look, what becomes of each kind, and the letters in the queue are one transaction: of several
-instances one decides, and what was decided is sent by whichever takes it out.
+What becomes of each kind and the letters in the queue are one transaction: of several instances
+one decides, and what was decided is sent by whichever takes it out.
 """
 
 from __future__ import annotations
@@ -61,14 +61,24 @@ class Teller:
         would be told. Raises ``QueueUnavailable``."""
         if not self._ways:
             return
-        patience = timedelta(minutes=self._settings.alertminutes)
-        disk = sights.disk(folders.rooms(self._settings))
+        with self._database.read() as connection:
+            seen = self._seen(connection, now)
+            known = courses.read(connection)
+        if not any(_moves(known, name, sight, now) for name, (_, sight) in seen.items()):
+            return  # as nearly always: nobody who writes is held up
         with self._database.write() as connection:
             known = courses.locked(connection)
-            for kind, sight in sights.look(connection, now, patience).items():
-                self._follow(connection, known, kind, kind, sight, now)
-            own = f"{Kind.DISK}:{self._settings.instance}"
-            self._follow(connection, known, own, Kind.DISK, disk, now)
+            for name, (kind, sight) in seen.items():
+                if _moves(known, name, sight, now):
+                    self._follow(connection, known, name, kind, sight, now)
+
+    def _seen(self, connection: Connection, now: datetime) -> dict[str, tuple[Kind, Sight]]:
+        """What there is, by the names of its courses."""
+        patience = timedelta(minutes=self._settings.alertminutes)
+        found = sights.look(connection, now, patience)
+        own = f"{Kind.DISK}:{self._settings.instance}"
+        disk = sights.disk(folders.rooms(self._settings))
+        return {**{kind: (kind, sight) for kind, sight in found.items()}, own: (Kind.DISK, disk)}
 
     def _follow(
         self,
@@ -81,8 +91,7 @@ class Teller:
     ) -> None:
         before = known.get(name, Course())
         after, event = follow(before, sight, now)
-        if after != before:
-            courses.keep(connection, name, after)
+        courses.keep(connection, name, after)
         if event:
             since = after.since or before.since
             told = message(kind, event, sight, since, self._settings.instance)
@@ -126,3 +135,9 @@ class Teller:
         _log.warning("alert not sent, again in %d s: %s", pause, words)
         again = replace(letter, number=letter.number + 1)
         self._written(lambda c: self._queue.put(c, again, pause))
+
+
+def _moves(known: dict[str, Course], name: str, sight: Sight, now: datetime) -> bool:
+    """Whether a course is another one after this sight."""
+    before = known.get(name, Course())
+    return follow(before, sight, now)[0] != before

@@ -10,7 +10,7 @@ from connector_proxy.web.ops.guard import HEADER_TOKEN
 _WHY = {
     400: "the body is not one clean JSON object",
     401: "the secret is missing or wrong",
-    403: "a change with a cookie and without the token of its form",
+    403: "a change with a cookie and without the token of its form, or for other addresses only",
     404: "there is no such thing, or you are too far away to see it",
     409: "it does not fit the state of the delivery",
     416: "there is no such part",
@@ -75,6 +75,12 @@ def _look(name: str, summary: str, schema: str | Schema, *parameters: Schema) ->
         "parameters": list(parameters),
         "responses": _answers({200: "found"}, schema, bad),
     }
+
+
+def _watch(name: str, summary: str) -> Schema:
+    """What monitoring looks at: from this machine without a secret."""
+    security: list[Schema] = [{}, {"opsSecret": []}]
+    return {"operationId": name, "summary": summary, "tags": ["monitoring"], "security": security}
 
 
 def _change(
@@ -186,6 +192,34 @@ PATHS: dict[str, Schema] = {
             "summary": "This document.",
             "tags": ["administration"],
             "responses": _answers({200: "found"}, {"type": "object"}, (400, 404, 431)),
+        }
+    },
+    "/health": {
+        "get": {
+            **_watch("health", "How this service fares: every check."),
+            "responses": _answers(
+                {200: "nothing fails", 503: "a check fails"}, "Health", (400, 401, 403, 429, 431)
+            ),
+        }
+    },
+    "/health/live": {
+        "get": {
+            **_watch("live", "Whether it answers at all."),
+            "responses": _answers(
+                {200: "it does"}, record({"status": {"const": "ok"}}), (400, 401, 403, 429, 431)
+            ),
+        }
+    },
+    "/metrics": {
+        "get": {
+            **_watch("metrics", "Figures for Prometheus, in the form that Accept asks for."),
+            "responses": {
+                "200": {
+                    "description": "the figures",
+                    "content": {"text/plain": {}, "application/openmetrics-text": {}},
+                },
+                **_answers({}, "Error", (400, 401, 403, 429, 431)),
+            },
         }
     },
     "/api/overview": {"get": _look("overview", "How things stand, at a glance.", "Overview")},
