@@ -220,6 +220,7 @@ SCHEMAS: dict[str, Schema] = {
             "since": maybe(MOMENT),
         }
     ),
+    "Health": record({"status": one_of(Condition), "checks": several(named("Check"))}),
     "Bar": record({"start": MOMENT, "counts": _COUNTS}),
     "Overview": record(
         {
