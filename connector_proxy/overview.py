@@ -46,7 +46,9 @@ def overview(
     deliveries: Deliveries, figures: Figures, database: Database, checks: Checks, now: datetime
 ) -> Overview:
     """How things stand at ``now``, which is in local time."""
-    counts, troubled, found = deliveries.counts(), deliveries.stored_processes(), list(checks())
+    counts, troubled = deliveries.counts(), deliveries.stored_processes()
+    worst_first = list(Condition)[::-1]
+    found = sorted(checks(), key=lambda one: worst_first.index(one.condition))
     headline, condition = _headline(counts, troubled, found)
     return Overview(
         headline,

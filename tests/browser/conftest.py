@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from connector_proxy import outcomes
 from connector_proxy.carrier import Carried, Carrier
@@ -26,6 +33,7 @@ from tests.conftest import PAYLOADS, ROOT, Service, another, payload
 from tests.crashing import triggered
 from tests.filestore import FileStore
 
+expect.set_options(timeout=15_000)  # a page refreshes itself every five seconds
 SECRET = "correct horse battery staple"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 ENDS: dict[str, Outcome] = {

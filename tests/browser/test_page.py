@@ -12,7 +12,16 @@ from playwright.sync_api import Page, expect
 from connector_proxy import outcomes
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import State
-from tests.browser.conftest import ENDS, SECRET, Open, complained, event, log_in, screenshot
+from tests.browser.conftest import (
+    ENDS,
+    SCREENSHOTS,
+    SECRET,
+    Open,
+    complained,
+    event,
+    log_in,
+    screenshot,
+)
 from tests.conftest import Service
 from tests.crashing import wait_until
 
@@ -171,6 +180,20 @@ def test_every_page_fits_its_window(
     for name in every_page(page, service):
         screenshot(page, f"{name}-{scheme}-{width}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+def test_a_glance_is_enough(open_page: Open, service: Service) -> None:
+    """The pictures of the README: what counts is seen without scrolling."""
+    page = open_page(viewport={"width": 1200, "height": 720})
+    log_in(page)
+    for seen in (".headline", ".tile:last-child", "figure >> nth=0", "figure >> nth=1"):
+        expect(page.locator(seen)).to_be_in_viewport(ratio=1)
+    page.screenshot(path=SCREENSHOTS / "readme-overview.png")
+    page.set_viewport_size({"width": 1200, "height": 940})
+    page.goto(one_of(service, "Score Customers"))
+    for seen in (".headline", ".story li:last-child >> nth=0", ".decision >> nth=0"):
+        expect(page.locator(seen)).to_be_in_viewport(ratio=0.9)
+    page.screenshot(path=SCREENSHOTS / "readme-delivery.png")
 
 
 def test_the_keyboard_is_enough(open_page: Open, service: Service) -> None:

@@ -26,7 +26,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [
             {"name": "webhook", "description": "What the connector of CI 360 calls."},
-            {"name": "monitoring", "description": "Health and figures of this instance."},
+            {"name": "monitoring", "description": "What looks after the service calls."},
             {"name": "administration", "description": "The page at /ops as JSON."},
         ],
         "paths": PATHS,
