@@ -127,6 +127,16 @@ def test_a_name_that_is_not_known_may_be_known_later(names: Names, tmp_path: Pat
     assert len(names.asked) == 2
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".s3.example", "a..s3.example"])
+def test_a_name_that_no_name_server_could_know_is_no_fault_of_ours(
+    host: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Unavailable) as caught:
+        fetch_from(f"https://{host}/data?X-Amz-Signature=abc", tmp_path, "*.s3.example")
+    assert caught.value.code == "download_failed"
+    assert "abc" not in caught.value.cause
+
+
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "0177.0.0.1"])
 def test_an_address_in_an_odd_form_is_no_permission_of_its_own(
     host: str, store: FileStore, tmp_path: Path

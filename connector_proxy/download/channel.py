@@ -180,7 +180,7 @@ def _translated(place: Place, what: str) -> Iterator[None]:
             "on the way shows a certificate of its own.",
             cause=f"{place.host}: {error.verify_message}",
         ) from None
-    except (HTTPError, HTTPException, OSError) as error:
+    except (HTTPError, HTTPException, OSError, UnicodeError) as error:  # the last: a host's name
         raise Passing(
             f"The {what} could not be downloaded to its end: the connection failed.",
             advice="It is tried again, from where it was. The log says what failed: check the "
