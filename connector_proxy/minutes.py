@@ -51,7 +51,7 @@ class Minutes:
                 works.append(self._pass_hour)
             for work in works:
                 try:
-                    work(datetime.now(UTC))
+                    work(_now())
                 except QueueUnavailable as error:
                     _log.error("the minute's work is put off: %s", error)
                 except Exception:  # the next minute may go well, and the thread is needed then
@@ -75,6 +75,10 @@ class Minutes:
     def _pass_hour(self, now: datetime) -> None:
         self._administration.prune(now)
         self._tidying.each_hour(now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _some(ids: Collection[str]) -> str:

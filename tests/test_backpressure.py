@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from connector_proxy import engine, outcomes
+from connector_proxy import minutes, outcomes
 from connector_proxy import service as whole
 from connector_proxy.destinations import embedded
 from connector_proxy.emulator import Behaviour, Emulator, Ran
@@ -218,7 +218,7 @@ def test_with_identity_body_only_the_same_bytes_are_the_same(
 class Nobody:
     """Carries nothing out: what is accepted waits."""
 
-    def start(self) -> None:
+    def start(self, tell: object) -> None:
         pass
 
     def stop(self) -> None:
@@ -240,21 +240,22 @@ def bulk(deadline: datetime, occurrence: str) -> bytes:
 def test_the_nearest_deadline_goes_first(
     start: Start, settings: Settings, carrier: StubCarrier
 ) -> None:
-    own = replace(settings, waitseconds=0, concurrency=1, defaultstp="A")
+    sas = "http://127.0.0.1:1/{{stpName}}"  # no files are fetched for it
+    own = replace(settings, stpurl=sas, waitseconds=0, concurrency=1, defaultstp="A")
     now = datetime.now(UTC)
-    bodies = {minutes: bulk(now + timedelta(minutes=minutes), f"{minutes}") for minutes in (4, 8, 12, 20, 60, 600)}  # fmt: skip
+    bodies = {one: bulk(now + timedelta(minutes=one), f"{one}") for one in (4, 8, 12, 20, 60, 600)}  # fmt: skip
     bodies[15] = triggered("Download File")  # an event counts as if it had 15 minutes
     parts = whole.Service(own, Nobody())
     client = parts.app.test_client()
     sent = list(bodies)
     random.Random(360).shuffle(sent)
-    for minutes in sent:
-        assert client.post("/ExecuteSTP", data=bodies[minutes]).status_code == 202
+    for one in sent:
+        assert client.post("/ExecuteSTP", data=bodies[one]).status_code == 202
     parts.stop()
     parts.run()
     service = start(own, carrier)
     all_done(service, len(bodies))
-    assert [body for _, body in carrier.seen] == [bodies[minutes] for minutes in sorted(bodies)]
+    assert [body for _, body in carrier.seen] == [bodies[one] for one in sorted(bodies)]
 
 
 def test_no_more_run_at_the_same_time_than_the_settings_say(
@@ -323,7 +324,7 @@ def seconds_of(service: Service, answer: requests.Response) -> float:
 def test_a_stored_process_that_is_down_does_not_delay_another_one(
     how: str, start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_MINUTE", 0.3)
+    monkeypatch.setattr(minutes, "_MINUTE", 0.3)
     with ExitStack() as stack:
         sas = stack.enter_context(Emulator(quick))
         bound = socket.socket()

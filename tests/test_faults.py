@@ -21,7 +21,7 @@ import requests
 import sqlalchemy as sa
 from sqlalchemy.pool import Pool
 
-from connector_proxy import database, engine, outcomes
+from connector_proxy import database, engine, minutes, outcomes
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator import Emulator
@@ -448,14 +448,15 @@ def test_a_retry_comes_in_seconds_when_the_clock_is_set_back_by_an_hour(
     start: Start, settings: Settings, carrier: StubCarrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clock runs an hour ahead at first: then all clocks can be true, that of SQLite, too."""
-    monkeypatch.setattr(engine, "_MINUTE", 0.5)
+    monkeypatch.setattr(minutes, "_MINUTE", 0.5)
     real, now = time.time, engine._now
     ahead = monkeypatch.context()
     carrier.deed = lambda stp_name, body: outcomes.unreachable(0, "refused")
     service = start(replace(settings, waitseconds=0, retryschedule=Pauses((30,))), carrier)
     with ahead as clock:
         clock.setattr(time, "time", lambda: real() + 3600)
-        clock.setattr(engine, "_now", lambda: now() + timedelta(hours=1))
+        for module in (engine, minutes):
+            clock.setattr(module, "_now", lambda: now() + timedelta(hours=1))
         answer = service.post(triggered())
         wait_until("an attempt is planned", lambda: service.record(answer).get("nextAttemptAt"))
         carrier.deed = lambda stp_name, body: outcomes.done(200)

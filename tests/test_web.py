@@ -38,7 +38,7 @@ def client(service: Service) -> FlaskClient:
 class Nobody:
     """Carries nothing out: what is accepted waits."""
 
-    def start(self) -> None:
+    def start(self, tell: object) -> None:
         pass
 
     def stop(self) -> None:
