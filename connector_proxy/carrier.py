@@ -60,10 +60,10 @@ class Carrier:
         own, payload, started = self._own(delivery), parse(body), time.monotonic()
         try:
             files = self._files(delivery, payload, own)
+            if files and not own.embedded:
+                payload = self._staging.handed_over(delivery.delivery_id, payload, own)
         except (Refused, Unavailable) as error:
             return Carried(_outcome(error), DOWNLOAD, _since(started), reached=False)
-        if files and not own.embedded:
-            payload = self._staging.handed_over(delivery.delivery_id, payload, own)
         document = _encoded(payload, delivery.stp_name)
         destination = self._destinations.of(own)
         return _called(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row
 from connector_proxy import rows, schedule
 from connector_proxy.carrier import Carried
 from connector_proxy.ledger import Begun, Ledger, as_begun, find
-from connector_proxy.records import FAILED, State
+from connector_proxy.records import State
 from connector_proxy.schedule import Next
 from connector_proxy.turns import change, is_over
 
@@ -28,11 +28,16 @@ class Fetches:
         self._ledger = ledger
         self._turns = ledger.turns
 
-    def wanted(self, connection: Connection, delivery_id: str, now: datetime) -> Begun | None:
-        """The delivery whose files are to be fetched; None when they are not needed any more, or
-        are here. Nothing is marked: a fetch that is cut off is simply made again."""
+    def wanted(
+        self, connection: Connection, delivery_id: str, turn: int, now: datetime
+    ) -> Begun | None:
+        """The delivery whose files are to be fetched; None when they are not needed any more, are
+        here, or are fetched by a later turn: they take one place of all downloads. Nothing is
+        marked: a fetch that is cut off is simply made again."""
         row = find(connection, delivery_id)
         if row is None or row.state != State.WAITING or not self._turns.to_fetch(row):
+            return None
+        if row.turn != turn and not row.paused:
             return None
         return as_begun(row) if row.body and not is_over(row, now) else None
 
@@ -43,9 +48,10 @@ class Fetches:
             self._turns.place_fetched(connection, row)
 
     def came(self, connection: Connection, delivery_id: str, turn: int, now: datetime) -> None:
-        """The files are here: from now on the deadline of their URLs matters no more."""
+        """The files are here: from now on the deadline of their URLs matters no more, for a
+        replay either."""
         row = find(connection, delivery_id)
-        if row is None or row.state in FAILED:
+        if row is None:
             return
         change(connection, delivery_id, now, fetched_at=rows.ms(now))
         if _is_current(row, turn):

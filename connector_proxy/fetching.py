@@ -53,7 +53,7 @@ class Fetching:
     def turn(self, delivery_id: str, turn: int) -> None:
         """Fetch the files of a delivery, and let its turn go on if it is still the current one."""
         logs.work_on(delivery=delivery_id)
-        begun = self._written(lambda c: self._fetches.wanted(c, delivery_id, _now()))
+        begun = self._written(lambda c: self._fetches.wanted(c, delivery_id, turn, _now()))
         if begun is None:
             self._written(lambda c: self._fetches.over(c, delivery_id, turn))
             return

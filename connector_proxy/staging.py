@@ -140,12 +140,18 @@ class Staging:
     def _token(self, delivery_id: str) -> str:
         """What only those know who were told the addresses; the same for each attempt."""
         path = self._folder / delivery_id / "token"
-        with suppress(FileNotFoundError):
-            return path.read_text(encoding="ascii")
-        token = secrets.token_urlsafe(32)
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "w", encoding="ascii") as file:
-            file.write(token)
+        try:
+            with suppress(FileNotFoundError):
+                return path.read_text(encoding="ascii")
+            token, fresh = secrets.token_urlsafe(32), path.with_suffix(".new")
+            with suppress(FileNotFoundError):
+                fresh.unlink()
+            number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "w", encoding="ascii") as file:
+                file.write(token)
+            fresh.replace(path)  # whole, or not at all
+        except OSError as error:
+            raise disk_error(path, error, "address of the files") from None
         return token
 
     def staged(self, delivery_id: str, token: str, name: str) -> Path | None:

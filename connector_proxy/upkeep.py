@@ -36,7 +36,7 @@ class Upkeep:
         meanwhile, try those that are paused for their failures, give a turn to what has none, and
         plan anew what a clock that was set back had put off. ``in_hand`` tells the deliveries that
         this process is busy with. Returns the ids of the deliveries that go on."""
-        self._expire(connection, now)
+        self._expire(connection, now, in_hand)
         self._fetch_meanwhile(connection, now, in_hand)
         return [
             *self._pauses.probe(connection, now),
@@ -55,15 +55,21 @@ class Upkeep:
         )
         return list(connection.execute(near.order_by(deliveries.c.deadline)).scalars())
 
-    def _expire(self, connection: Connection, now: datetime) -> None:
+    def _expire(
+        self, connection: Connection, now: datetime, in_hand: Callable[[], Collection[str]]
+    ) -> None:
+        """End what is overdue, unless its files are just being downloaded: a transfer that began
+        in time goes on to its end."""
         overdue = sa.select(deliveries).where(
             deliveries.c.state == State.WAITING,
             deliveries.c.paused,
             deliveries.c.deadline <= rows.ms(now),
             deliveries.c.fetched_at.is_(None),
         )
-        for row in connection.execute(overdue).all():
-            self._turns.expire(connection, row, now)
+        found, busy = connection.execute(overdue).all(), in_hand()
+        for row in found:
+            if row.delivery_id not in busy:
+                self._turns.expire(connection, row, now)
 
     def _place_lost(
         self, connection: Connection, now: datetime, in_hand: Callable[[], Collection[str]]

@@ -16,7 +16,7 @@ from connector_proxy.ledger import Accepted
 from connector_proxy.records import Outcome, State, Verdict
 from connector_proxy.settings import Settings
 from connector_proxy.upkeep import Upkeep
-from tests.test_ledger import NOON, Books
+from tests.test_ledger import NOON, Books, by
 
 SOON = NOON + timedelta(minutes=10)
 FAILED = Outcome(Verdict.RETRY, "download_failed", "It was cut.", "It is tried again.")
@@ -30,9 +30,10 @@ class Staged(Books):
         super().__init__(settings)
         self.fetches = Fetches(self.ledger)
 
-    def wants(self, accepted: Accepted) -> bool:
+    def wants(self, accepted: Accepted, turn: int = 0) -> bool:
+        turn = turn or self.turn(accepted)
         with self.database.write() as connection:
-            wanted = self.fetches.wanted(connection, accepted.delivery_id, self.clock)
+            wanted = self.fetches.wanted(connection, accepted.delivery_id, turn, self.clock)
             return wanted is not None
 
     def came(self, accepted: Accepted, turn: int = 0) -> None:
@@ -100,26 +101,26 @@ def test_a_paused_delivery_with_its_files_does_not_expire_and_can_be_replayed_la
     books: Staged,
 ) -> None:
     fetched, missed = books.accept(deadline=SOON), books.accept(deadline=SOON)
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     books.came(fetched)
     books.later(minutes=11)
     books.pass_time()
     assert books.show(fetched).state is State.WAITING
     assert books.show(missed).state is State.EXPIRED
-    books.admin.resume("A", books.clock)
+    books.admin.resume("A", by(books.clock))
     books.attempt(fetched, Outcome(Verdict.REFUSED, "bad_data"))
-    assert books.admin.replay(fetched.delivery_id, books.clock).state is State.WAITING
+    assert books.admin.replay(fetched.delivery_id, by(books.clock)).state is State.WAITING
     with pytest.raises(NotPossible, match="have stopped working"):
-        books.admin.replay(missed.delivery_id, books.clock)
+        books.admin.replay(missed.delivery_id, by(books.clock))
 
 
 def test_files_that_come_while_it_is_paused_do_not_let_it_go(books: Staged) -> None:
     accepted = books.accept()
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     books.came(accepted, turn=1)
     assert books.show(accepted).fetched_at == NOON
     assert "1" not in books.placed_turns()
-    books.admin.resume("A", NOON)
+    books.admin.resume("A", by(NOON))
     assert str(books.turn(accepted)) in books.placed_turns()
 
 
@@ -161,7 +162,7 @@ def test_a_full_disk_costs_no_attempt_and_is_looked_at_again_in_a_minute(books: 
 
 def test_a_fetch_of_an_earlier_turn_changes_no_place(books: Staged) -> None:
     accepted = books.accept()
-    books.admin.replay(accepted.delivery_id, NOON)
+    books.admin.replay(accepted.delivery_id, by(NOON))
     before = books.placed_turns()
     books.came(accepted, turn=1)
     assert books.placed_turns() == before == {"1.files", "2.files"}
@@ -171,7 +172,7 @@ def test_a_fetch_of_an_earlier_turn_changes_no_place(books: Staged) -> None:
 def test_files_are_fetched_each_minute_for_what_waits_for_a_paused_stored_process(
     books: Staged,
 ) -> None:
-    books.admin.pause("A", NOON)
+    books.admin.pause("A", by(NOON))
     accepted = books.accept()
     with books.database.write() as connection:
         connection.exec_driver_sql(f"UPDATE {books.places} SET status = 'SUCCESS'")
@@ -191,3 +192,27 @@ def test_the_same_webhook_again_after_a_failure_fetches_anew(books: Staged) -> N
     assert again.delivery_id == accepted.delivery_id
     assert books.show(again).fetched_at is None
     assert f"{again.turn}.files" in books.placed_turns()
+
+
+def test_only_the_current_turn_of_a_delivery_takes_a_place_of_all_downloads(books: Staged) -> None:
+    accepted = books.accept()
+    books.admin.replay(accepted.delivery_id, by(NOON))
+    assert not books.wants(accepted, turn=1)
+    assert books.wants(accepted, turn=2)
+    books.admin.pause("A", by(NOON))
+    assert books.wants(accepted, turn=2), "paused: there is no other one"
+
+
+def test_what_is_being_downloaded_does_not_expire_and_its_files_count_when_they_come(
+    books: Staged,
+) -> None:
+    accepted = books.accept(deadline=SOON)
+    books.admin.pause("A", by(NOON))
+    books.later(minutes=11)
+    books.pass_time([accepted.delivery_id])
+    assert books.show(accepted).state is State.WAITING
+    books.pass_time()
+    assert books.show(accepted).state is State.EXPIRED
+    books.came(accepted, turn=1)
+    books.admin.resume("A", by(books.clock))
+    assert books.admin.replay(accepted.delivery_id, by(books.clock)).state is State.WAITING

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -21,12 +22,12 @@ import requests
 from connector_proxy.database import Database
 from connector_proxy.dataset import shelf
 from connector_proxy.emulator import Emulator, Ran, embedded_stored_process, wire
-from connector_proxy.errors import ConfigurationError
+from connector_proxy.errors import ConfigurationError, Unavailable
 from connector_proxy.loading import load
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.tidying import Tidying
-from tests.conftest import Service, another, payload
+from tests.conftest import Service, another, decided, payload
 from tests.crashing import PATIENCE, wait_until
 from tests.filestore import FileStore, s3, s3_error, send
 
@@ -97,14 +98,14 @@ def test_files_are_fetched_while_the_stored_process_is_paused_and_outlive_their_
     start: Start, store: FileStore, settings: Settings
 ) -> None:
     service = start(settings)
-    service.deliveries.pause("Download File", datetime.now(UTC))
+    service.deliveries.pause("Download File", decided())
     answer = service.post(task(store, expires=3))
     wait_until("fetched", lambda: service.record(answer).get("fetchedAt"))
     expire(store)
     deadline = datetime.fromisoformat(service.record(answer)["deadline"])
     wait_until("the deadline has passed", lambda: datetime.now(UTC) > deadline)
     assert service.record(answer)["state"] == "waiting"
-    service.deliveries.resume("Download File", datetime.now(UTC))
+    service.deliveries.resume("Download File", decided())
     record = service.ended(answer)
     assert (record["state"], record["result"]["rows"]) == ("done", 2)
     assert len(record["attempts"]) == 1
@@ -216,7 +217,7 @@ def test_a_replay_reads_the_files_that_are_here(
     answer = service.post(task(store))
     assert service.ended(answer)["state"] == "done"
     expire(store)
-    service.deliveries.replay(answer.json()["deliveryId"], datetime.now(UTC))
+    service.deliveries.replay(answer.json()["deliveryId"], decided())
     assert service.ended(answer, attempts=2)["state"] == "done"
     assert len(store.seen) == 2
 
@@ -404,7 +405,7 @@ def test_files_of_open_and_held_deliveries_stay_and_those_of_unknown_ones_go_aft
     start: Start, store: FileStore, staged: Settings
 ) -> None:
     service = start(staged)
-    service.deliveries.pause("Download File", datetime.now(UTC))
+    service.deliveries.pause("Download File", decided())
     answer = service.post(task(store))
     wait_until("fetched", lambda: service.record(answer).get("fetchedAt"))
     unknown = staged.downloadfolder / uuid.uuid4().hex
@@ -459,3 +460,17 @@ def test_notes_of_files_hold_no_url(door: Door) -> None:
         assert b"X-Amz" not in path.read_bytes(), path
     known = json.loads((folder / "data.json").read_bytes())
     assert set(known) == {"source", "length", "sha256"}
+
+
+def test_a_token_that_cannot_be_written_leaves_no_half_of_one(
+    staged: Settings, tmp_path: Path
+) -> None:
+    delivery_id = uuid.uuid4().hex
+    staging = Staging(staged.downloadfolder)
+    with pytest.raises(Unavailable, match="address of the files cannot be kept"):
+        staging.handed_over(delivery_id, payload(), staged)  # there is no folder
+    (staged.downloadfolder / delivery_id).mkdir(parents=True)
+    (staged.downloadfolder / delivery_id / "token.new").write_text("hal")
+    url = staging.handed_over(delivery_id, payload(), staged)["presignedUrls"]["dataFile"]
+    assert re.fullmatch(rf"{staged.publicurl}/files/{delivery_id}\.[\w-]{{43}}/data", url)
+    assert staging.handed_over(delivery_id, payload(), staged)["presignedUrls"]["dataFile"] == url

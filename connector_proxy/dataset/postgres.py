@@ -40,6 +40,7 @@ class Table:
         """Put the rows in, instead of what an earlier ``load`` or an earlier run put in."""
         with _translated():
             self._connection.rollback()
+            self._take_turns()
             made = plan(self._existing(), material.columns, material.kinds)
             self._alter(made)
             version = self._version(occurrence, on_existing)
@@ -48,6 +49,11 @@ class Table:
             copied(material, f"COPY ({rows}) TO {literal(self._copy)} (FORMAT csv, HEADER false)")
             self._send(made)
             self._copy.unlink()
+
+    def _take_turns(self) -> None:
+        """Two that make or alter one table at the same time would be in each other's way."""
+        lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 360))"
+        self._connection.execute(lock, (self._name,))
 
     def _existing(self) -> dict[str, tuple[str, Kind | None]]:
         kinds = {text: kind for kind, text in _TYPES.items()}

@@ -26,7 +26,7 @@ LIMITS = Limits(nul=False, longest=32767, first_year=1582, greatest=16.0**63 * (
 IBM double ends below 16 to the 63rd."""
 
 _RECORD = 80
-_ROWS_AT_A_TIME = 10_000
+_ROWS_AT_A_TIME, _BYTES_AT_A_TIME = 10_000, 16 << 20
 _SHORT_LABEL, _LONGEST_LABEL = 40, 256
 _MISSING = b"." + bytes(7)
 _FORMATS = {Kind.DATE: ("E8601DA", 10, 0), Kind.TIMESTAMP: ("E8601DT", 26, 3)}
@@ -144,7 +144,9 @@ def _write_rows(out: BinaryIO, material: Material, variables: Sequence[_Variable
     """Write all rows; returns how many bytes they take."""
     encoders = [_encoder(one) for one in variables]
     count = written = 0
-    for batch in material.duck.batches(_query(material), _ROWS_AT_A_TIME):
+    length = max(1, sum(one.length for one in variables))
+    at_a_time = max(1, min(_ROWS_AT_A_TIME, _BYTES_AT_A_TIME // length))
+    for batch in material.duck.batches(_query(material), at_a_time):
         columns = zip(*batch, strict=True)
         texts = [map(encode, column) for encode, column in zip(encoders, columns, strict=True)]
         written += out.write(b"".join(map(b"".join, zip(*texts, strict=True))))
