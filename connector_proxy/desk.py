@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from connector_proxy import rows
 from connector_proxy.contents import Contents
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
@@ -62,12 +63,10 @@ class Desk:
 
     def stored_processes(self, now: datetime, span: Span) -> list[Standing]:
         """Those that were called in ``span``, that failed last or are paused, by name."""
-        courses = {one.stp_name.lower(): one for one in self._figures.courses(now, span)}
-        troubles = {one.stp_name.lower(): one for one in self.deliveries.stored_processes()}
-        found = (
-            (key, courses.get(key), troubles.get(key)) for key in sorted({*courses, *troubles})
-        )
+        courses = {rows.stp_key(one.stp_name): one for one in self._figures.courses(now, span)}
+        troubles = {rows.stp_key(one.stp_name): one for one in self.deliveries.stored_processes()}
+        names = {key: one.stp_name for key, one in (troubles | courses).items()}
         return [
-            Standing((course or trouble).stp_name, course, trouble)  # type: ignore[union-attr]
-            for _, course, trouble in found
+            Standing(name, courses.get(key), troubles.get(key))
+            for key, name in sorted(names.items())
         ]

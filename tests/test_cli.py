@@ -164,6 +164,21 @@ def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "OK    page: is off: opssecret is empty\n      To switch it on let connector-proxy hash-secret"),
+        ({"OPS": "no", "OPSSECRET": "x"}, "OK    page: is switched off (ops)"),
+        ({"OPSSECRET": "x" * 15}, "WARN  page: opssecret holds a secret of less than 16 characters"),
+        ({"OPSSECRET": "x" * 16}, "OK    page: /ops is shown to this machine\n"),
+        ({"OPSSECRET": "x" * 16, "OPSNETWORKS": "10.1.2.3"}, "OK    page: /ops is shown to this machine and 10.1.2.3/32"),
+    ],
+)  # fmt: skip
+def test_check_tells_who_may_open_the_page(settings: dict[str, str], line: str, conf: Path) -> None:
+    environment = {f"CONNECTOR_PROXY_{name}": value for name, value in settings.items()}
+    assert line in run("check", "--conf", str(conf), **environment).output
+
+
+@pytest.mark.parametrize(
     ("queueurl", "warned"),
     [
         ("postgresql+psycopg://jo:hunter2@127.0.0.1:1/x", True),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from connector_proxy import outcomes
+from connector_proxy import outcomes, values
+from connector_proxy.database import FILE
 from connector_proxy.records import Outcome, State
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
@@ -82,7 +85,7 @@ def test_the_overview_of_an_empty_service_is_calm(browser: Browser) -> None:
     assert not page.all("main rect.done")
 
 
-def test_bars_and_table_tell_the_same(browser: Browser, ids: dict[str, str]) -> None:
+def test_bars_and_table_tell_the_same(ids: dict[str, str], browser: Browser) -> None:
     page = browser.open("/ops")
     (hours, days) = page.all("svg[role=img]")
     for chart in (hours, days):
@@ -264,6 +267,34 @@ def test_a_delivery_that_is_not_there_is_told(browser: Browser) -> None:
     page = browser.open("/ops/deliveries/ffff")
     assert (page.status, page.one("h1").text_content()) == (404, "Not possible")
     assert browser.open("/ops/nothing").status == 404
+
+
+def test_all_of_it_works_on_postgresql(
+    queueurl: str, start: Start, settings: Settings, carrier: StubCarrier, ends: object
+) -> None:
+    own = replace(settings, opssecret=Secret(SECRET), queueurl=values.queue_url(queueurl, settings.home))  # fmt: skip
+    service = start(own, carrier)
+    held = service.post(triggered("Held")).json()["deliveryId"]
+    browser = Browser(service)
+    browser.log_in()
+    page = browser.open(f"/ops/deliveries/{held}")
+    assert notice(browser.fill(page, "/resolve", outcome="done", note="log")) == "It is done."
+    for path in ("", "/deliveries?task=out&trackingCode=x&since=1h&until=0m&after=1." + "a" * 32, "/stored-processes", "/stored-processes?span=14d", "/audit?before=9", "/configuration"):  # fmt: skip
+        assert browser.open(f"/ops{path}").status == 200
+    assert "free of" not in browser.open("/ops").text, "the disk is that of the server"
+
+
+def test_a_database_that_cannot_be_read_is_told(service: Service, browser: Browser) -> None:
+    with closing(sqlite3.connect(service.settings.datafolder / FILE)) as file, file:
+        file.execute("ALTER TABLE audit RENAME TO away")
+    try:
+        page = browser.open("/ops/audit")
+        assert page.status == 503
+        assert "The deliveries cannot be read" in page.text
+        assert page.answer.headers["Retry-After"] == "30"
+    finally:
+        with closing(sqlite3.connect(service.settings.datafolder / FILE)) as file, file:
+            file.execute("ALTER TABLE away RENAME TO audit")
 
 
 # -- markup, control characters ------------------------------------------------------------

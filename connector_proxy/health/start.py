@@ -37,6 +37,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
         yield Check("configuration", Condition.WARN, note)
     yield _listening(settings.host, settings.port)
     yield _door(settings)
+    yield _page(settings)
     if settings.proglog:
         yield folders.writable("log folder", settings.logfilepath, "logfilepath")
     every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
@@ -111,6 +112,20 @@ def _file_of_deliveries(settings: Settings) -> Iterator[Check]:
         yield Check(FILE, Condition.OK, f"can be read (SQLite {sqlite3.sqlite_version})")
     finally:
         database.close()
+
+
+def _page(settings: Settings) -> Check:
+    """Who may open the page, or how it is switched on."""
+    if not settings.ops:
+        return Check("page", Condition.OK, "is switched off (ops)")
+    if not settings.opssecret:
+        advice = "To switch it on let connector-proxy hash-secret make an opssecret."
+        return Check("page", Condition.OK, "is off: opssecret is empty", advice)
+    if secrethash.shortest(settings.opssecret.reveal()) < _LONG_ENOUGH:
+        message = f"opssecret holds a secret of less than {_LONG_ENOUGH} characters"
+        return Check("page", Condition.WARN, message, "Take a long one: it lets replay deliveries.")
+    others = f" and {', '.join(map(str, settings.opsnetworks))}" if settings.opsnetworks else ""
+    return Check("page", Condition.OK, f"/ops is shown to this machine{others}")
 
 
 def _queue_database(settings: Settings) -> Check:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
 
 from connector_proxy.desk import Desk
-from connector_proxy.errors import ConnectorProxyError, Unprocessable
+from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import stp_name_issue
 from connector_proxy.web import asked
 from connector_proxy.web.access import Caller, may_call
@@ -104,7 +104,7 @@ class Actions:
 def _stp() -> str:
     stp = request.form.get("stp", "")
     if issue := stp_name_issue(stp):
-        raise Unprocessable(f"The name of the stored process {issue}.")
+        asked.wrong("stp", issue)
     return stp
 
 
