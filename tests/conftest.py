@@ -189,7 +189,7 @@ def start() -> Iterator[Callable[..., Service]]:
 
 @pytest.fixture
 def embedded_service(start: Callable[[Settings], Service], settings: Settings) -> Service:
-    return start(settings)
+    return start(replace(settings, waitseconds=60.0))  # for a machine that is busy
 
 
 @pytest.fixture

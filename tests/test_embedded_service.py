@@ -192,7 +192,7 @@ def test_the_same_occurrence_again_replaces_its_dataset(
 def test_fifty_at_once_do_not_mix(
     start: Callable[[Settings], Service], store: FileStore, settings: Settings
 ) -> None:
-    embedded_service = start(replace(settings, threads=80))
+    embedded_service = start(replace(settings, threads=80, waitseconds=30.0))
     answers: dict[str, Any] = {}
 
     def one(number: int) -> None:
@@ -212,7 +212,7 @@ def test_fifty_at_once_do_not_mix(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(40)
     for number, response in answers.items():
         assert rows(settings, response)[1:] == [[number, number]] * 100
     assert len(answers) == 50
