@@ -172,7 +172,7 @@ def secrets_of(settings: Settings) -> list[str]:
         for presented in secrethash.split(secret.reveal()):
             shapes |= dict.fromkeys(_shapes(presented))
     if password := settings.smtppassword.reveal():
-        shapes |= _of_password(settings.smtpuser.reveal(), password)
+        shapes |= _of_password(settings.smtpuser.reveal(), password) | _of_mail(settings)
     if address := settings.alerturl.reveal():
         path = address.partition("://")[2].partition("/")[2]
         shapes |= dict.fromkeys((address, path or address))
@@ -185,6 +185,13 @@ def _of_password(user: str, password: str) -> dict[str, None]:
     for shape in _shapes(password):
         shapes |= {shape: None, " ".join(shape.split()): None}
     return shapes
+
+
+def _of_mail(settings: Settings) -> dict[str, None]:
+    """User and password as SMTP sends them: PLAIN (RFC 4616) and LOGIN."""
+    user, password = settings.smtpuser.reveal(), settings.smtppassword.reveal()
+    sent = (f"\0{user}\0{password}", password)
+    return dict.fromkeys(base64.b64encode(one.encode()).decode() for one in sent)
 
 
 def _shapes(text: str) -> tuple[str, ...]:

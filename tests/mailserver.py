@@ -23,7 +23,7 @@ from connector_proxy.settings import Settings
 
 class MailServer:
     """``mails`` are those it took. ``refuse`` is an answer of SMTP with which it takes none,
-    ``unknown`` an address that it does not know."""
+    ``unknown`` an address that it does not know, ``says`` its answer to a wrong login."""
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class MailServer:
         self.tries = 0
         self.refuse = ""
         self.unknown = ""
+        self.says = ""
         self._login = login
         self._controller = _Controller(
             self,
@@ -62,7 +63,8 @@ class MailServer:
     def _authenticate(self, server: Any, session: Any, envelope: Any, way: str, data: Any) -> Any:
         given = cast(LoginPassword, data)
         self.logins.append((given.login.decode(), given.password.decode()))
-        return AuthResult(success=self.logins[-1] == self._login, handled=False)
+        good = self.logins[-1] == self._login
+        return AuthResult(success=good, handled=False, message=self.says or None)
 
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Envelope, address: str, options: Any

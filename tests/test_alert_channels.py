@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -86,6 +87,18 @@ def test_a_wrong_password_is_told_and_not_shown(
     assert error.cause.startswith("535")
     assert "wrongpassword" not in f"{error}{error.cause}{error.advice}"
     assert server.mails == []
+
+
+def test_a_mail_server_that_repeats_the_password_is_not_repeated(
+    settings: Settings, authority: trustme.CA, bundle: Path
+) -> None:
+    plain = base64.b64encode(b"\0cp\0hunter2secret").decode()
+    login = base64.b64encode(b"hunter2secret").decode()
+    with MailServer(authority, login=("cp", "right")) as server:
+        server.says = f"535 wrong: hunter2secret {plain} {login}"
+        own = by_mail(settings, server, smtpstarttls=True, cabundle=bundle)
+        error = refused(replace(own, smtpuser=Secret("cp"), smtppassword=Secret("hunter2secret")))
+    assert error.cause == "535 wrong: <masked> <masked> <masked>"
 
 
 def test_a_password_that_smtp_cannot_carry_is_told(
