@@ -29,7 +29,7 @@ from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.values import Secret
 from tests.browser import history
-from tests.conftest import PAYLOADS, ROOT, Service, another, payload
+from tests.conftest import PAYLOADS, ROOT, Service, another, decided, payload
 from tests.crashing import triggered
 from tests.filestore import FileStore
 
@@ -59,7 +59,8 @@ class Sample(Carrier):
 
 @pytest.fixture
 def service(start: Callable[..., Service], settings: Settings, store: FileStore) -> Service:
-    """One delivery of every kind on top of two weeks of others."""
+    """One delivery of every kind on top of two weeks of others, and a stored process that is
+    paused."""
     own = replace(settings, opssecret=Secret(SECRET), instance="sasproxy1", showdata=True)
     database = Database(own)
     database.set_up()
@@ -70,6 +71,9 @@ def service(start: Callable[..., Service], settings: Settings, store: FileStore)
     service.post(event("Score Customers", "Churn score"))
     service.post(event("Load Responses", "Lapsed buyers"))
     service.post(task(store))
+    service.deliveries.pause("Weekly Export", decided("SAS is maintained until 18:00"))
+    service.deliveries.pause("Archive", decided("wrong library"))
+    service.deliveries.resume("Archive", decided())
     return service
 
 

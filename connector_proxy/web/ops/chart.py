@@ -95,6 +95,7 @@ def durations(course: Course, span: Span, now: datetime) -> Chart:
 
 
 def _round_up(value: int) -> int:
-    """The next of 1, 2, 5, 10, 20, 50 …"""
+    """The next whole number of 1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12 …"""
     power = int("1" + "0" * (len(str(max(value, 1))) - 1))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    tops = (tenths * power / 10 for tenths in (10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100))
+    return next(int(top) for top in tops if top >= value and top == int(top))
