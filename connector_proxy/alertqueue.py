@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from dbos import EnqueueOptions
 from sqlalchemy import Connection, Engine
 
-from connector_proxy.dbosqueue import APPLICATION, VERSION
+from connector_proxy.dbosqueue import VERSION, client
 
 WORKFLOW = "alert"
 _QUEUE = "alerts"
@@ -34,13 +34,7 @@ class AlertQueue:
     """Where letters wait; ``alerts/teller.py`` sends what comes out."""
 
     def __init__(self, engine: Engine) -> None:
-        self._client = DBOSClient(
-            system_database_engine=engine,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=APPLICATION,
-            retry_connection_errors=False,
-            lazy=True,
-        )
+        self._client = client(engine)
 
     def register(self) -> None:
         """Make the queue known."""

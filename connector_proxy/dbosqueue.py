@@ -38,6 +38,17 @@ _PATTERN_ID = "0pattern0"
 _FILES = ".files"
 
 
+def client(engine: Engine) -> DBOSClient:
+    """Who places something in a queue of the database behind ``engine``."""
+    return DBOSClient(
+        system_database_engine=engine,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=APPLICATION,
+        retry_connection_errors=False,
+        lazy=True,
+    )
+
+
 def queue_name(settings: Settings, stp_name: str) -> str:
     """The queue of a stored process."""
     own = settings.for_stp(stp_name)
@@ -81,13 +92,7 @@ class Queue:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._settings = settings
-        self._client = DBOSClient(
-            system_database_engine=engine,
-            serializer=DBOSPortableJSONSerializer(),
-            application_name=APPLICATION,
-            retry_connection_errors=False,
-            lazy=True,
-        )
+        self._client = client(engine)
         self._patterns: dict[bool, tuple[_Pattern, _Pattern]] = {}
 
     def register(self) -> None:
@@ -281,7 +286,7 @@ class Queue:
     def forget(self, before: datetime) -> None:
         """Remove the places whose turn ended before that moment. Those of the last hour, or of
         the longest period of a rate limit, stay: the limit is counted by them."""
-        rates = (self._settings.for_stp(stp).ratelimit for stp in ("", *self._settings.overrides))
+        rates = (own.ratelimit for own in self._settings.each())
         counted = max((rate.seconds for rate in rates if rate), default=3600)
         moment = min(before, datetime.now(UTC) - timedelta(seconds=counted + 60))
         while ended := self._client.list_workflows(

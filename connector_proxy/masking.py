@@ -158,8 +158,7 @@ def _leaves(name: str, value: Any) -> Iterator[Any]:
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret text of the configuration, in the shapes in which it may come back."""
     shapes: dict[str, None] = {}
-    for name in ("", *settings.overrides):
-        own = settings.for_stp(name)
+    for own in settings.each():
         if password := own.stppassword.reveal():
             shapes |= _of_password(own.stpusername.reveal(), password)
         for url in filter(None, (own.queueurl, own.datasettable)):

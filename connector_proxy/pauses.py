@@ -9,12 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector_proxy import masking, rows, schedule
 from connector_proxy.errors import NotPossible
 from connector_proxy.records import OPEN, Outcome, State, Verdict
-from connector_proxy.tables import deliveries, stored_processes
+from connector_proxy.tables import deliveries, inserting, stored_processes
 from connector_proxy.turns import OWN, Turns
 
 BY_FAILURES = "failures"
@@ -172,6 +171,5 @@ def _keep(connection: Connection, stp_name: str, **values: Any) -> None:
     if connection.execute(_SET_STP, own).rowcount:
         return
     row = {**_RUNS, "stp_key": own["own"], "stp_name": stp_name}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(stored_processes).on_conflict_do_nothing(), row)
+    connection.execute(inserting(connection, stored_processes).on_conflict_do_nothing(), row)
     connection.execute(_SET_STP, own)

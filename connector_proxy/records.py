@@ -49,6 +49,8 @@ class State(StrEnum):
 
 OPEN = frozenset({State.WAITING, State.RUNNING})
 """States that the service itself will lead to an end."""
+NOT_ENDED = OPEN | {State.HELD}
+"""States in which a delivery and what belongs to it is kept."""
 FAILED = frozenset({State.REFUSED, State.EXPIRED})
 """Ends after which the same webhook begins a new round."""
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from connector_proxy import audit, rows
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
-from connector_proxy.records import OPEN, State
+from connector_proxy.records import NOT_ENDED
 from connector_proxy.settings import Settings
 from connector_proxy.tables import attempts, deliveries, payloads
 
@@ -79,5 +79,4 @@ class Retention:
 
 
 def _ended_before(moment: datetime) -> sa.ColumnElement[bool]:
-    kept = (*OPEN, State.HELD)
-    return sa.and_(deliveries.c.state.not_in(kept), deliveries.c.changed_at < rows.ms(moment))
+    return sa.and_(deliveries.c.state.not_in(NOT_ENDED), deliveries.c.changed_at < rows.ms(moment))

@@ -24,7 +24,7 @@ from typing import Any
 
 from urllib3.util.wait import wait_for_read
 
-from connector_proxy import tally
+from connector_proxy import tally, trust
 from connector_proxy.errors import OutcomeUnknown, Unavailable
 from connector_proxy.records import Request
 
@@ -119,8 +119,8 @@ def _connect(origin: _Origin, timeout: float) -> _Connection:
     scheme, host, ca_bundle = origin
     try:
         if scheme == "https":
-            context = ssl.create_default_context(cafile=str(ca_bundle) if ca_bundle else None)
-            connection: _Connection = _TlsConnection(host, timeout=timeout, context=context)
+            tls = trust.context(ca_bundle)
+            connection: _Connection = _TlsConnection(host, timeout=timeout, context=tls)
         else:
             connection = _Connection(host, timeout=timeout)
         connection.connect()

@@ -110,6 +110,10 @@ class Settings:
         own = self.overrides.get(name.lower())
         return replace(self, **own) if own else self
 
+    def each(self) -> list[Settings]:
+        """Those of the whole service, then those of each section ``[stp:NAME]``."""
+        return [self, *map(self.for_stp, self.overrides)]
+
     @property
     def embedded(self) -> bool:
         """Whether the embedded stored process is called instead of a SAS server."""

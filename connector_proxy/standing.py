@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -15,9 +15,8 @@ from connector_proxy.database import Database
 from connector_proxy.errors import QueueUnavailable
 from connector_proxy.records import State
 from connector_proxy.tables import deliveries, stored_processes
+from connector_proxy.turns import ends_soon
 
-NEAR = timedelta(minutes=15)
-"""A deadline that is nearer than this is told."""
 _AT_MOST_EVERY = 1.0
 
 
@@ -40,8 +39,7 @@ class Standing:
 def look(connection: Connection, now: datetime) -> Standing:
     """The numbers of all instances that share the database."""
     own = deliveries.c
-    soon = sa.and_(own.deadline <= rows.ms(now + NEAR), own.fetched_at.is_(None))
-    near = sa.case((soon, 1), else_=0)
+    near = sa.case((ends_soon(now), 1), else_=0)
     waiting = sa.select(
         sa.func.count(),
         sa.func.sum(sa.case((own.paused, 1), else_=0)),

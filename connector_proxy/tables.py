@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 SCHEMA = "connector_proxy"
 """Where they lie in PostgreSQL; a SQLite file has no such thing."""
@@ -125,6 +126,13 @@ what was told."""
 version = sa.Table(
     "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)
 )  # fmt: skip
+
+
+def inserting(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT of a row that may be there already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 def _create(connection: sa.Connection) -> None:

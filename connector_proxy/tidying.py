@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from connector_proxy import rows
 from connector_proxy.database import Database
 from connector_proxy.dataset import shelf
-from connector_proxy.records import OPEN, State
+from connector_proxy.records import NOT_ENDED
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.tables import deliveries
@@ -44,7 +44,7 @@ class Tidying:
         before = now - timedelta(minutes=self._settings.keepfilesminutes)
         ended = sa.and_(
             deliveries.c.delivery_id.in_(ids),
-            deliveries.c.state.not_in((*OPEN, State.HELD)),
+            deliveries.c.state.not_in(NOT_ENDED),
             deliveries.c.changed_at <= rows.ms(before),
         )
         with self._database.read() as connection:
@@ -64,9 +64,8 @@ class Tidying:
     def each_hour(self, now: datetime) -> None:
         """Remove datasets that are older than ``keepdatasetdays``, and what is left of some that
         were never finished."""
-        every = [self._settings, *map(self._settings.for_stp, self._settings.overrides)]
         days = self._settings.keepdatasetdays
-        for folder in {one.outputfolder for one in every if one.embedded}:
+        for folder in {one.outputfolder for one in self._settings.each() if one.embedded}:
             shelf.remove_unfinished(folder, now - _FORGOTTEN)
             if days and (count := shelf.remove_older(folder, now - timedelta(days=days))):
                 _log.info("removed %d datasets that are older than %d days", count, days)

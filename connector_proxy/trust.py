@@ -1,4 +1,4 @@
-"""Which certificates are trusted by downloads, mail and webhooks."""
+"""Which certificates are trusted, whoever is called."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,8 @@ from connector_proxy.records import OPEN, State
 from connector_proxy.tables import deliveries
 
 _log = logging.getLogger(__name__)
+NEAR = timedelta(minutes=15)
+"""A deadline that is nearer than this is told."""
 OWN: sa.BindParameter[str] = sa.bindparam("own")
 MARK = sa.update(deliveries).where(deliveries.c.delivery_id == OWN)
 """Changes one row; made once, since making it anew costs more than running it."""
@@ -30,6 +32,12 @@ def change(connection: Connection, delivery_id: str, now: datetime, **values: An
 def is_over(row: Row[Any], now: datetime) -> bool:
     """Whether the presigned URLs of a delivery have stopped working before its files were here."""
     return row.deadline is not None and row.deadline <= rows.ms(now) and row.fetched_at is None
+
+
+def ends_soon(now: datetime) -> sa.ColumnElement[bool]:
+    """The same as a condition: it will be so within a quarter of an hour."""
+    own = deliveries.c
+    return sa.and_(own.deadline <= rows.ms(now + NEAR), own.fetched_at.is_(None))
 
 
 def fresh_round(now: datetime) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.pauses import Pauses
 from connector_proxy.records import OPEN, Kind, State
 from connector_proxy.tables import deliveries
-from connector_proxy.turns import Turns, change
+from connector_proxy.turns import Turns, change, ends_soon
 
 _CLOCK_TOLERANCE = timedelta(seconds=60)
-_NEAR = timedelta(minutes=15)
 _FORGOTTEN = timedelta(seconds=30)
 
 
@@ -49,9 +48,7 @@ class Upkeep:
         """The ids of waiting deliveries whose URLs stop working within a quarter of an hour, and
         whose files are not here."""
         near = sa.select(deliveries.c.delivery_id).where(
-            deliveries.c.state == State.WAITING,
-            deliveries.c.deadline <= rows.ms(now + _NEAR),
-            deliveries.c.fetched_at.is_(None),
+            deliveries.c.state == State.WAITING, ends_soon(now)
         )
         return list(connection.execute(near.order_by(deliveries.c.deadline)).scalars())
 

@@ -28,9 +28,8 @@ def permit(account: str, settings: Settings) -> None:
 
 def commands(account: str, settings: Settings) -> Iterator[list[str]]:
     """What has to be run; each folder is there when its command comes."""
-    every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
     names = [key.name for key in KEYS if key.parse is values.folder]
-    for folder in dict.fromkeys(getattr(one, name) for one in every for name in names):
+    for folder in dict.fromkeys(getattr(one, name) for one in settings.each() for name in names):
         folder.mkdir(parents=True, exist_ok=True)
         private = folder == settings.datafolder
         yield _command(str(folder), f"{account}:(OI)(CI)M", "(OI)(CI)F" if private else "")

@@ -7,11 +7,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector_proxy import rows
 from connector_proxy.alerts.course import Course
-from connector_proxy.tables import alerts
+from connector_proxy.tables import alerts, inserting
 
 _LOCK = 361
 
@@ -47,8 +46,7 @@ def keep(connection: Connection, name: str, course: Course) -> None:
         "told_at": rows.ms_or_none(course.told_at),
         "latest": rows.ms_or_none(course.latest),
     }
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    write = insert(alerts).values({"kind": name, **row})
+    write = inserting(connection, alerts).values({"kind": name, **row})
     connection.execute(write.on_conflict_do_update(index_elements=["kind"], set_=row))
 
 

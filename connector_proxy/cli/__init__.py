@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, configuration, demo, platforms
+from connector_proxy import __version__, asjson, configuration, demo, platforms
 from connector_proxy.alerts import channels
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
@@ -135,15 +135,7 @@ def _check_as_text(settings: Settings, checks: list[Check]) -> None:
 def _check_as_json(settings: Settings, checks: list[Check]) -> None:
     report = {
         **configuration.as_json(settings),
-        "checks": [
-            {
-                "name": one.name,
-                "condition": one.condition,
-                "message": one.message,
-                "advice": one.advice,
-            }
-            for one in checks
-        ],
+        "checks": list(map(asjson.check, checks)),
     }
     click.echo(json.dumps(report, indent=2))
 

@@ -90,8 +90,7 @@ def head(conf: Path | None, folder: Path | None, rows: int, name: str) -> None:
 def _folders(settings: Settings, folder: Path | None) -> list[Path]:
     if folder:
         return [folder]
-    every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
-    return list(dict.fromkeys(one.outputfolder for one in every))
+    return list(dict.fromkeys(one.outputfolder for one in settings.each()))
 
 
 def _found(settings: Settings, folder: Path | None, name: str) -> tuple[Path, Manifest]:

@@ -29,7 +29,7 @@ _FORMATS = ("parquet", "csv", "duckdb", "xpt", "table")
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that makes a dataset."""
-    for option in (
+    options = (
         conf_option,
         click.option("--format", "formats", multiple=True, type=click.Choice(_FORMATS)),
         click.option(
@@ -38,7 +38,8 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--name", default="", help="Name of the dataset [default: that of DATA]."),
         click.option("--on-bad-row", type=click.Choice(["refuse", "reject"])),
         click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, for Excel."),
-    ):
+    )
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from connector_proxy import masking
+from connector_proxy import masking, trust
 from connector_proxy.health.check import Check, Condition
 from connector_proxy.settings import Settings
 
@@ -19,16 +19,15 @@ from connector_proxy.settings import Settings
 def stored_process_hosts(settings: Settings, longest: float = 300.0) -> Iterable[Check]:
     """Whether a connection to each host of stored processes comes about, with TLS where it is to;
     each within ``connecttimeout``, or ``longest`` seconds where that is less."""
-    every = [settings, *(settings.for_stp(stp) for stp in settings.overrides)]
-    on_sas = {(_address(one.stpurl), one.cabundle): one for one in every if not one.embedded}
-    for one in on_sas.values():
+    on_sas = [one for one in settings.each() if not one.embedded]
+    for one in {(_address(each.stpurl), each.cabundle): each for each in on_sas}.values():
         yield _reachable(one, min(one.connecttimeout, longest))
 
 
 def table_databases(settings: Settings, longest: float = 300.0) -> Iterable[Check]:
     """The same for each database that takes datasets as tables; it is logged in to."""
-    every = [settings, *(settings.for_stp(stp) for stp in settings.overrides)]
-    for one in {each.datasettable: each for each in every if each.datasettable}.values():
+    with_table = [one for one in settings.each() if one.datasettable]
+    for one in {each.datasettable: each for each in with_table}.values():
         yield _takes_tables(one, min(one.connecttimeout, longest))
 
 
@@ -60,8 +59,7 @@ def _reachable(settings: Settings, timeout: float) -> Check:
 
 
 def _handshake(plain: socket.socket, host: str, bundle: Path | None) -> None:
-    context = ssl.create_default_context(cafile=str(bundle) if bundle else None)
-    with context.wrap_socket(plain, server_hostname=host):
+    with trust.context(bundle).wrap_socket(plain, server_hostname=host):
         pass
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from connector_proxy import __version__, rows
 from connector_proxy.database import Database
@@ -22,7 +21,7 @@ from connector_proxy.health.check import Check, Condition
 from connector_proxy.pauses import BY_ADMINISTRATOR, BY_FAILURES
 from connector_proxy.settings import Settings
 from connector_proxy.standing import Standing
-from connector_proxy.tables import instances
+from connector_proxy.tables import inserting, instances
 
 WRONG_CLOCK_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0
@@ -32,9 +31,8 @@ def database(place: Database, instance: str, now: datetime) -> Check:
     """Whether the database of the deliveries can be written: by a row that is written."""
     try:
         with place.write(_PATIENCE_SECONDS) as connection:
-            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             row = {"instance": instance, "seen_at": rows.ms(now)}
-            write = dialect.insert(instances).values(row)
+            write = inserting(connection, instances).values(row)
             seen = {"seen_at": rows.ms(now)}
             connection.execute(write.on_conflict_do_update(index_elements=["instance"], set_=seen))
     except QueueUnavailable as error:

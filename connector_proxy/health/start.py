@@ -40,7 +40,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _page(settings)
     if settings.proglog:
         yield folders.writable("log folder", settings.logfilepath, "logfilepath")
-    every = [settings, *(settings.for_stp(name) for name in settings.overrides)]
+    every = settings.each()
     if any(one.fetches for one in every):
         yield folders.writable("download folder", settings.downloadfolder, "downloadfolder")
     for folder in dict.fromkeys(one.outputfolder for one in every if one.embedded):
@@ -119,7 +119,10 @@ def _page(settings: Settings) -> Check:
     if not settings.ops:
         return Check("page", Condition.OK, "is switched off (ops)")
     if not settings.opssecret:
-        advice = "To switch it on let connector-proxy hash-secret make an opssecret."
+        advice = (
+            "To switch it on write opssecret into credentials.ini; connector-proxy hash-secret "
+            "makes one."
+        )
         return Check("page", Condition.OK, "is off: opssecret is empty", advice)
     if secrethash.shortest(settings.opssecret.reveal()) < _LONG_ENOUGH:
         message = f"opssecret holds a secret of less than {_LONG_ENOUGH} characters"
@@ -161,7 +164,7 @@ def _readable_by_others(path: Path) -> Iterator[Check]:
         return
     if _PASSWORD.search(conffiles.read_text(path, conffiles.Findings())):
         advice = f"chmod 600 {path}"
-        yield Check("credentials.ini", Condition.WARN, "others may read the password", advice)
+        yield Check("credentials.ini", Condition.WARN, "others may read its secrets", advice)
 
 
 def _clock(today: datetime.date) -> Check:

@@ -110,12 +110,12 @@ def _scheme(settings: Settings) -> _Scheme | None:
 
 
 class Basic:
-    """User and password (RFC 7617), in UTF-8."""
+    """User and password (RFC 7617), in UTF-8; ``user`` None: any user."""
 
     challenge = 'Basic realm="connector-proxy", charset="UTF-8"'
 
-    def __init__(self, user: str, passwords: str) -> None:
-        self._user = user.encode()
+    def __init__(self, user: str | None, passwords: str) -> None:
+        self._user = None if user is None else user.encode()
         self._passwords = Presented(passwords)
 
     def issue(self, environ: Environ) -> str:
@@ -128,8 +128,9 @@ class Basic:
             user, colon, password = base64.b64decode(text, validate=True).partition(b":")
         except (binascii.Error, ValueError):
             return "user and password are not base64"
-        good = self._passwords.matches(password) and hmac.compare_digest(user, self._user)
-        return "" if good and colon else "wrong user or password"
+        known = self._user is None or hmac.compare_digest(user, self._user)
+        good = self._passwords.matches(password) and known and colon
+        return "" if good else "wrong user or password"
 
 
 class Bearer:

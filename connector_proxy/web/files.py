@@ -18,7 +18,7 @@ from flask import Flask, Response, request, send_file
 from connector_proxy import logs
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.errors import NoSuchDelivery, NoSuchFile
-from connector_proxy.records import OPEN, State
+from connector_proxy.records import NOT_ENDED
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
 from connector_proxy.web.access import Caller, may_call
@@ -46,8 +46,9 @@ def _wanted(deliveries: Deliveries, delivery_id: str, minutes: int) -> bool:
         delivery = deliveries.show(delivery_id)
     except NoSuchDelivery:
         return False
-    open_still = delivery.state in OPEN or delivery.state is State.HELD
-    return open_still or datetime.now(UTC) < delivery.changed_at + timedelta(minutes=minutes)
+    if delivery.state in NOT_ENDED:
+        return True
+    return datetime.now(UTC) < delivery.changed_at + timedelta(minutes=minutes)
 
 
 def _sent(path: Path) -> Response:
