@@ -163,7 +163,9 @@ class Engine:
             return
         run = f"{self._settings.instance}/{uuid.uuid4().hex}"
         begun = self._written(
-            lambda connection: self._ledger.begin(connection, delivery_id, turn, run, _now())
+            lambda connection: self._ledger.begin(
+                connection, delivery_id, turn, run, _now(), self._staging.is_here
+            )
         )
         if begun is None:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -189,10 +189,17 @@ class Ledger:
     # -- an attempt begins ---------------------------------------------------------------
 
     def begin(
-        self, connection: Connection, delivery_id: str, turn: int, run: str, now: datetime
+        self,
+        connection: Connection,
+        delivery_id: str,
+        turn: int,
+        run: str,
+        now: datetime,
+        here: Callable[[str], bool] = lambda _: True,
     ) -> Begun | None:
         """Mark that an attempt begins, before anything is sent; None when nothing is to be done:
-        the turn is void, the stored process is paused, or the deadline has passed.
+        the turn is void, the stored process is paused, the deadline has passed, or the files that
+        were fetched are not ``here`` any more, and are fetched again first.
 
         An attempt that is marked already was begun by a process that died.
         """
@@ -206,6 +213,9 @@ class Ledger:
             return None
         if is_over(row, now):
             self.turns.expire(connection, row, now)
+            return None
+        if self.turns.was_fetched(row) and not here(delivery_id):
+            self.turns.fetch_again(connection, row, now)
             return None
         mark = {
             "state": State.RUNNING,

@@ -165,6 +165,13 @@ class Staging:
                 return folder / name
         return None
 
+    def is_here(self, delivery_id: str) -> bool:
+        """Whether both files of a delivery lie here, whole."""
+        folder = self._folder / delivery_id
+        return all(
+            (folder / name).is_file() and (folder / f"{name}.json").is_file() for name in _WHAT
+        )
+
     def kept(self) -> Iterator[str]:
         """The ids of the deliveries whose files, or parts of them, lie here."""
         with suppress(OSError):

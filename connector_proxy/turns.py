@@ -79,6 +79,15 @@ class Turns:
         """Whether a delivery has files that this service fetches and has not yet."""
         return row.fetched_at is None and self._queue.fetches(row.kind, row.stp_name)
 
+    def was_fetched(self, row: Row[Any]) -> bool:
+        """Whether this service fetched the files of a delivery."""
+        return row.fetched_at is not None and self._queue.fetches(row.kind, row.stp_name)
+
+    def fetch_again(self, connection: Connection, row: Row[Any], now: datetime) -> None:
+        """Give a delivery whose files are gone another turn, by the queue of downloads."""
+        change(connection, row.delivery_id, now, turn=row.turn + 1, fetched_at=None)
+        self._put(connection, row, row.turn + 1, 0.0, fetch=True)
+
     def _put(
         self, connection: Connection, row: Row[Any], turn: int, delay: float, *, fetch: bool
     ) -> None:

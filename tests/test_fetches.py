@@ -216,3 +216,15 @@ def test_what_is_being_downloaded_does_not_expire_and_its_files_count_when_they_
     books.came(accepted, turn=1)
     books.admin.resume("A", by(books.clock))
     assert books.admin.replay(accepted.delivery_id, by(books.clock)).state is State.WAITING
+
+
+def test_no_attempt_begins_while_files_that_were_fetched_are_gone(books: Staged) -> None:
+    accepted = books.accept()
+    books.came(accepted)
+    with books.database.write() as connection:
+        own, turn = accepted.delivery_id, 1
+        gone = books.ledger.begin(connection, own, turn, "here/1", books.clock, lambda _: False)
+    assert gone is None
+    shown = books.show(accepted)
+    assert (shown.state, shown.attempt_count, shown.fetched_at) == (State.WAITING, 0, None)
+    assert "2.files" in books.placed_turns()

@@ -474,3 +474,19 @@ def test_a_token_that_cannot_be_written_leaves_no_half_of_one(
     url = staging.handed_over(delivery_id, payload(), staged)["presignedUrls"]["dataFile"]
     assert re.fullmatch(rf"{staged.publicurl}/files/{delivery_id}\.[\w-]{{43}}/data", url)
     assert staging.handed_over(delivery_id, payload(), staged)["presignedUrls"]["dataFile"] == url
+
+
+def test_files_that_somebody_removed_are_fetched_again_before_the_attempt(
+    start: Start, store: FileStore, staged: Settings, emulator: Emulator
+) -> None:
+    """A download inside of an attempt, cut off, would look as if its stored process had run."""
+    service = start(replace(staged, stpurl=emulator.stpurl))
+    service.deliveries.pause("Download File", decided())
+    answer = service.post(task(store))
+    wait_until("fetched", lambda: service.record(answer).get("fetchedAt"))
+    Staging(staged.downloadfolder).remove(answer.json()["deliveryId"])
+    service.deliveries.resume("Download File", decided())
+    record = service.ended(answer)
+    assert record["state"] == "done"
+    assert [one["destination"] for one in record["attempts"]] == ["sas"]
+    assert len(store.seen) == 4, "both files twice"
