@@ -79,7 +79,7 @@ def test_check_warns_where_others_may_read_a_secret(key: str, conf: Path) -> Non
     write(conf, credentials=f"[DEFAULT]\n{more.get(key, '')}{key} = p\n")
     (conf / "credentials.ini").chmod(0o644)
     output = run("check", "--conf", str(conf), CONNECTOR_PROXY_AUTH=auth.get(key, "none")).output
-    assert "others may read the password" in output
+    assert "others may read its secrets" in output
 
 
 def test_python_m_is_the_same_command() -> None:
@@ -158,7 +158,7 @@ def test_check_ends_with_1_when_tls_cannot_be_trusted(conf: Path, emulator: Emul
 def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
     write(conf, credentials="[DEFAULT]\nstpusername = u\nstppassword = hunter2\n")
     (conf / "credentials.ini").chmod(0o644)
-    assert "others may read the password" in run("check", "--conf", str(conf)).output
+    assert "others may read its secrets" in run("check", "--conf", str(conf)).output
     (conf / "credentials.ini").chmod(0o600)
     assert "others may read" not in run("check", "--conf", str(conf)).output
 
@@ -166,7 +166,7 @@ def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({}, "OK    page: is off: opssecret is empty\n      To switch it on let connector-proxy hash-secret"),
+        ({}, "OK    page: is off: opssecret is empty\n      To switch it on write opssecret into credentials.ini; connector-proxy hash-secret"),
         ({"OPS": "no", "OPSSECRET": "x"}, "OK    page: is switched off (ops)"),
         ({"OPSSECRET": "x" * 15}, "WARN  page: opssecret holds a secret of less than 16 characters"),
         ({"OPSSECRET": "x" * 16}, "OK    page: /ops is shown to this machine\n"),
@@ -194,7 +194,7 @@ def test_check_tells_of_a_database_password_that_others_may_read(
     write(conf, credentials=f"[DEFAULT]\nqueueurl = {queueurl}\n")
     (conf / "credentials.ini").chmod(0o644)
     output = run("check", "--conf", str(conf)).output
-    assert ("others may read the password" in output) is warned
+    assert ("others may read its secrets" in output) is warned
     assert "hunter2" not in output
 
 
