@@ -10,17 +10,19 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
+
+import sqlalchemy as sa
 
 from connector_proxy import logs, rows
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.errors import QueueUnavailable
-from connector_proxy.intake import identity, read_webhook
+from connector_proxy.intake import identity
 from connector_proxy.ledger import Accepted, Arrival, Ledger
-from connector_proxy.records import OPEN, Delivery
+from connector_proxy.records import OPEN, Delivery, Webhook
 from connector_proxy.settings import Settings
 
 ROOM_BYTES = 200 * 1024 * 1024
@@ -29,6 +31,10 @@ _LOOK_SECONDS = 0.05
 _GUARD_SECONDS = 1.0
 _SPARE_THREADS = 2
 _DOOR_SECONDS = 0.5
+Arrivals = tuple[Arrival, ...]
+"""The deliveries of one webhook: accepted together."""
+Read = Callable[[bytes, Mapping[str, str], Settings, datetime], list[Webhook]]
+"""Understands a body; ``addressees`` has one for each door."""
 _log = logging.getLogger(__name__)
 _log.addFilter(logs.Seldom())
 
@@ -43,51 +49,59 @@ class Acceptor:
         self, settings: Settings, writing: Database, reading: Database, ledger: Ledger
     ) -> None:
         self._settings = settings
-        self._commits: Commits[Arrival, Accepted] = Commits(writing, ledger.accept)
+        self._ledger = ledger
+        self._commits: Commits[Arrivals, list[Accepted]] = Commits(writing, self._keep)
         self._guard = _Guard(settings, reading, ledger)
         self._verdicts = _Verdicts(reading, ledger)
         self._places = threading.BoundedSemaphore(settings.threads * 3 // 4)
         self._doors = threading.BoundedSemaphore(max(1, settings.threads - _SPARE_THREADS))
         self._stopping = False
 
-    def accept(self, raw: bytes, query: Mapping[str, str], request_id: str) -> Accepted:
-        """Check and keep the body of a webhook; it is committed when this returns.
+    def accept(
+        self, read: Read, raw: bytes, query: Mapping[str, str], request_id: str
+    ) -> list[Accepted]:
+        """Check and keep the body of a webhook, once for each destination that ``read`` finds for
+        it; all are committed together when this returns.
 
         Raises ``NotJson`` and ``Unprocessable`` for a body that cannot be used and
         ``QueueUnavailable`` where it cannot be kept; nothing was accepted then.
         """
-        settings = self._settings
-        webhook = read_webhook(
-            raw, query=query, default_stp=settings.defaultstp, allowed_stps=settings.allowedstps
-        )
+        now = datetime.now(UTC)
+        webhooks = read(raw, query, self._settings, now)
         if self._stopping:
             raise QueueUnavailable("The service is ending.", code="stopping")
-        self._guard.check(webhook.stp_name)
-        how = settings.for_stp(webhook.stp_name).identity
-        arrival = Arrival(
-            uuid.uuid4().hex,
-            identity(webhook, raw, how),
-            request_id,
-            webhook,
-            raw,
-            datetime.now(UTC),
-        )
+        for webhook in webhooks:
+            self._guard.check(webhook.stp_name)
+        arrivals = tuple(self._arrival(webhook, raw, request_id, now) for webhook in webhooks)
         if not self._doors.acquire(timeout=_DOOR_SECONDS):
             raise QueueUnavailable("The database is slow, and too many webhooks wait for it.")
         try:
-            return self._commits.run(arrival)
+            return self._commits.run(arrivals)
         finally:
             self._doors.release()
 
-    def first_verdict(self, accepted: Accepted) -> Delivery | None:
-        """The delivery after its first attempt of this round, or as soon as it waits for a paused
-        stored process; None when that takes longer than ``waitseconds``, or when too many
+    def _arrival(self, webhook: Webhook, raw: bytes, request_id: str, now: datetime) -> Arrival:
+        how = self._settings.for_stp(webhook.stp_name).identity
+        own = identity(webhook, raw, how)
+        return Arrival(uuid.uuid4().hex, own, request_id, webhook, raw, now)
+
+    def _keep(self, connection: sa.Connection, groups: Sequence[Arrivals]) -> list[list[Accepted]]:
+        every = iter(self._ledger.accept(connection, [one for group in groups for one in group]))
+        return [[next(every) for _ in group] for group in groups]
+
+    def first_verdicts(self, accepted: Sequence[Accepted]) -> list[Delivery | None]:
+        """Each delivery after its first attempt of this round, or as soon as it waits for a paused
+        stored process; None where that takes longer than ``waitseconds``, or when too many
         requests wait already."""
+        started = time.monotonic()
+        return [self._first_verdict(one, started) for one in accepted]
+
+    def _first_verdict(self, accepted: Accepted, started: float) -> Delivery | None:
         seconds = self._settings.for_stp(accepted.stp_name).waitseconds
         if seconds <= 0 or self._stopping or not self._places.acquire(blocking=False):
             return None
         try:
-            return self._verdicts.wait(accepted, seconds)
+            return self._verdicts.wait(accepted, max(0.0, started + seconds - time.monotonic()))
         finally:
             self._places.release()
 

@@ -1,27 +1,22 @@
-"""Carry one delivery out: fetch its files where that is ours to do, write the stream, hand it to
-its destination, say how that ended."""
+"""Carry one delivery out: fetch its files where that is ours to do, hand it to its destination,
+say how that ended."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connector_proxy import stream
 from connector_proxy.destinations import Destination, Destinations
 from connector_proxy.download import Progress
 from connector_proxy.errors import OutcomeUnknown, Refused, Unavailable
 from connector_proxy.intake import file_urls, parse
-from connector_proxy.loglines import Facts
-from connector_proxy.masking import shown_payload
-from connector_proxy.records import Delivery, Kind, Outcome, Payload, Stream, Verdict
+from connector_proxy.records import Delivery, Kind, Outcome, Payload, Verdict
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Files, Staging
 
 DOWNLOAD = "download"
 """The destination of an attempt that ended before its stored process was called."""
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,15 +55,12 @@ class Carrier:
         own, payload, started = self._own(delivery), parse(body), time.monotonic()
         try:
             files = self._files(delivery, payload, own)
-            if files and not own.embedded:
+            if files and own.on_sas:
                 payload = self._staging.handed_over(delivery.delivery_id, payload, own)
         except (Refused, Unavailable) as error:
             return Carried(_outcome(error), DOWNLOAD, _since(started), reached=False)
-        document = _encoded(payload, delivery.stp_name)
-        destination = self._destinations.of(own)
-        return _called(
-            lambda: destination.deliver(delivery.stp_name, document, own, files), destination
-        )
+        destination = self._destinations.of(delivery.stp_name)
+        return _called(lambda: destination.deliver(delivery, payload, own, files), destination)
 
     def _own(self, delivery: Delivery) -> Settings:
         return self._settings.for_stp(delivery.stp_name)
@@ -86,24 +78,11 @@ class Carrier:
         """Whether an attempt that ended unknown may be repeated: the administrator says so for
         the stored process, or the destination replaces what it wrote before."""
         own = self._settings.for_stp(stp_name)
-        return own.onunknown == "repeat" or self._destinations.of(own).repeatable
+        return own.onunknown == "repeat" or self._destinations.of(stp_name).repeatable
 
     def close(self) -> None:
         """Close the connections; no attempt may be running."""
         self._destinations.close()
-
-
-def _encoded(payload: Payload, stp_name: str) -> Stream:
-    if _log.isEnabledFor(logging.DEBUG):
-        shown = shown_payload(payload)
-        _log.debug("payload %s", Facts(shown))
-        _log.debug("stream %s", stream.encode(shown, stp_name).document.decode())
-    document = stream.encode(payload, stp_name)
-    for renaming in document.renamings:
-        _log.debug("renamed %s to %s", renaming.path, renaming.name)
-    if document.blanked:
-        _log.warning("%d characters that XML forbids became blanks", document.blanked)
-    return document
 
 
 def _called(deliver: Callable[[], Outcome], destination: Destination) -> Carried:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from connector_proxy.addresses import STP, TARGET_NAME, address, kind_of
 from connector_proxy.errors import ConfigurationError
 from connector_proxy.intake import stp_name_issue
 
@@ -98,11 +99,13 @@ def _decoded(raw: bytes, name: str, findings: Findings) -> str:
 
 
 def read_ini(
-    path: Path, known: Collection[str], secrets: Collection[str], findings: Findings
+    path: Path, known: Mapping[str, Collection[str]], secrets: Collection[str], findings: Findings
 ) -> dict[str, Section]:
-    """The sections of an INI file: ``DEFAULT`` and ``stp:NAME``, keys without case, no
-    interpolation. ``secrets`` are the names whose values are never cut at a comment sign. What
-    is wrong with single lines is gathered; a file that cannot be read is raised."""
+    """The sections of an INI file by what they are for: ``DEFAULT``, the name of a stored process
+    (``[stp:NAME]``), or another destination (``[upload]`` is ``upload:default``). Keys without
+    case, no interpolation. ``known`` are the names that a section may hold, by the kind of
+    destination; ``secrets`` the names whose values are never cut at a comment sign. What is wrong
+    with single lines is gathered; a file that cannot be read is raised."""
     text = read_text(path, findings)
     parser = configparser.ConfigParser(interpolation=None, default_section="\0", strict=True)
     try:
@@ -114,15 +117,15 @@ def read_ini(
     for heading in parser.sections():
         where = f"{path.name} line {lines.get((heading, ''), 1)}"
         with findings.gathered():
-            stp = _section_name(heading, where)
-            if stp.lower() in {one.lower() for one in sections}:
+            place = _section_name(heading, where, known)
+            if place.lower() in {one.lower() for one in sections}:
                 raise fault(where, f"the section [{heading}] stands twice; make them one")
-            section = sections[stp] = {}
+            section, names = sections.setdefault(place, {}), known[kind_of(place)]
             for name, raw in parser.items(heading):
                 where = f"{path.name} line {lines.get((heading, name), 1)}"
                 with findings.gathered():
-                    if name not in known:
-                        raise _unknown(where, name, known)
+                    if name not in names:
+                        raise _unknown(where, name, names)
                     section[name] = _ini_entry(raw or "", name, where, name in secrets)
     return sections
 
@@ -142,16 +145,21 @@ def _words_of(error: configparser.Error) -> str:
     return "this line cannot be understood; write key = value"
 
 
-def _section_name(heading: str, where: str) -> str:
+def _section_name(heading: str, where: str, kinds: Collection[str]) -> str:
     if heading == "DEFAULT":
         return heading
-    kind, _, name = heading.partition(":")
-    if kind.strip().lower() != "stp":
-        raise fault(where, f"[{heading}] is not known; write [DEFAULT] or [stp:NAME]")
-    issue = stp_name_issue(name.strip())
-    if issue:
+    kind, colon, name = (part.strip() for part in heading.partition(":"))
+    kind = kind.lower()
+    if kind not in kinds or (kind == STP and not colon):
+        others = "".join(f", [{one}] or [{one}:NAME]" for one in kinds if one != STP)
+        raise fault(where, f"[{heading}] is not known; write [DEFAULT], [stp:NAME]{others}")
+    if kind != STP:
+        if colon and not TARGET_NAME.fullmatch(name):
+            raise fault(where, f"the name in [{heading}] must be up to 40 letters, digits and _ -")
+        return address(kind, name)
+    if issue := stp_name_issue(name):
         raise fault(where, f"the name of the stored process in [{heading}] {issue}")
-    return name.strip()
+    return name
 
 
 def _line_numbers(text: str) -> dict[tuple[str, str], int]:

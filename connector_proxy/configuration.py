@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector_proxy.settings import KEYS, Key, Settings, of_stp, shown
+from connector_proxy import kinds
+from connector_proxy.keys import Key
+from connector_proxy.settings import KEYS, Settings, of_stp, shown
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,15 @@ def effective(settings: Settings) -> list[Effective]:
 
 
 def overridden(settings: Settings) -> Mapping[str, Sequence[Effective]]:
-    """The settings that sections ``[stp:NAME]`` change, by stored process."""
+    """The settings that sections such as ``[stp:NAME]`` change, by the stored process or other
+    destination, after those that a destination has for itself."""
+    known = kinds.known()
     return {
-        stp: [_effective(settings, stp, key, own[key.name]) for key in KEYS if key.name in own]
-        for stp, own in settings.overrides.items()
+        name: [
+            *(_effective(settings, name, key, own["own"][key.name]) for key in known[own["kind"]]),
+            *(_effective(settings, name, key, own[key.name]) for key in KEYS if key.name in own),
+        ]
+        for name, own in settings.overrides.items()
     }
 
 

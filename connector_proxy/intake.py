@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from connector_proxy import presigned
+from connector_proxy import presigned, sendparameters
+from connector_proxy.addresses import TARGET_NAME, UPLOAD, address
 from connector_proxy.errors import Detail, NotJson, Unprocessable
 from connector_proxy.records import Kind, Number, Payload, Webhook
 
@@ -27,7 +28,6 @@ STP_NAME = re.compile(r"[\w .()&+,'@=-]{1,128}")
 """A stored process name: letters of any script, digits, and what SAS folders commonly hold.
 No slash, no ``?#%``: whatever could lead to another address stays out."""
 
-_STP_PLACES = (("sendParameters",), ("outboundProperties", "properties"), ("properties",))
 _URLS = ("dataFile", "metadataFile")
 
 
@@ -47,9 +47,31 @@ def read_webhook(
     """
     payload = parse(raw)
     kind = _kind(payload)
+    stp_name = _stp_name(payload, query or {}, default_stp, allowed_stps)
+    return _webhook(kind, stp_name, payload)
+
+
+def read_upload(raw: bytes, query: Mapping[str, str] | None = None) -> Webhook:
+    """Understand one request of the connector whose files go to an object store; the target is
+    the one that ``uploadTarget`` names, else ``default``. Raises as ``read_webhook``."""
+    payload = parse(raw)
+    return _webhook(_kind(payload), upload_target(payload, query or {}), payload)
+
+
+def upload_target(payload: Payload, query: Mapping[str, str]) -> str:
+    """The destination ``upload:NAME`` that a payload asks for, in lower case."""
+    path, value = next(sendparameters.written(payload, "uploadTarget", query), ("", ""))
+    name = str(value).strip()
+    if name and not TARGET_NAME.fullmatch(name):
+        issue = "must be up to 40 letters, digits and _ -"
+        raise _unprocessable("The target of the upload cannot be used", [path], issue)
+    return address(UPLOAD, name)
+
+
+def _webhook(kind: Kind, stp_name: str, payload: Payload) -> Webhook:
     return Webhook(
         kind=kind,
-        stp_name=_stp_name(payload, query or {}, default_stp, allowed_stps),
+        stp_name=stp_name,
         payload=payload,
         task_name=_text_at(payload, "task", "taskName") or _text_at(payload, "eventName"),
         occurrence_id=_text_at(payload, "task", "occurrenceId")
@@ -256,8 +278,7 @@ def _stp_name(
         raise _unprocessable(
             "The payload names no stored process and defaultstp is not set",
             ["sendParameters.stpName"],
-            "is missing; looked in sendParameters, outboundProperties.properties, "
-            "properties and the query string",
+            f"is missing; {sendparameters.LOOKED_IN}",
         )
     if isinstance(value, dict | list):
         raise _unprocessable(
@@ -280,26 +301,19 @@ def _stp_name(
 def _stp_candidates(
     payload: Payload, query: Mapping[str, str], default: str
 ) -> Iterator[tuple[str, Any]]:
-    for place in _STP_PLACES:
-        parent: Any = payload
-        for step in place:
-            parent = parent.get(step) if isinstance(parent, dict) else None
-        yield from _named_stp(parent, ".".join(place) + ".")
-    yield from _named_stp(query, "query string: ")
+    yield from sendparameters.written(payload, "stpName", query)
     if default:
         yield "defaultstp", default
 
 
-def _named_stp(members: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Values under the key stpName, as administrators type it: any case, blanks around it."""
-    if isinstance(members, Mapping):
-        for key, value in members.items():
-            if key.strip().casefold() == "stpname" and not _blank(value):
-                yield f"{prefix}stpName", value
-
-
-def _blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
+def destination_issue(name: str) -> str:
+    """What is wrong with the name of a destination (a stored process, or a kind and a name such
+    as ``upload:archive``), or an empty text when it may be used."""
+    kind, colon, own = name.partition(":")
+    if not colon:
+        return stp_name_issue(name)
+    legal = TARGET_NAME.fullmatch(kind) and TARGET_NAME.fullmatch(own)
+    return "" if legal else "is none of a stored process, and none such as upload:archive"
 
 
 def stp_name_issue(name: str) -> str:

@@ -14,23 +14,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from connector_proxy import access, conffiles
+from connector_proxy import access, conffiles, kinds
+from connector_proxy.addresses import STP, address, kind_of, section_of
 from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
-from connector_proxy.settings import (
-    CREDENTIALS_INI,
-    KEYS,
-    SERVICE_INI,
-    SERVICE_PY,
-    Settings,
-    of_stp,
-)
+from connector_proxy.keys import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Key
+from connector_proxy.settings import KEYS, Settings, of_stp
 
 SHIPPED = Path(__file__).resolve().parent / "shipped" / "conf"
 """The configuration inside an installed wheel."""
 _PATIENCE_OF_CI360 = 60
 """Seconds; the time-out of a connector there is 15 to 60."""
 _BY_NAME = {key.name: key for key in KEYS}
-_SECRETS = tuple(key.name for key in KEYS if key.file == CREDENTIALS_INI)
+_OF_STPS_ALONE = frozenset(
+    {
+        "destinations", "publicpath", "publicurl", "stage", "stageas", "stppassword", "stpurl",
+        "stpusername",
+    }
+)  # fmt: skip
+_DEFAULT = "default"
 
 
 def default_conf() -> Path:
@@ -53,7 +54,7 @@ def load(conf: Path | None = None, environment: Mapping[str, str] = os.environ) 
         reading.credentials(folder / CREDENTIALS_INI),
     ]
     of_environment = conffiles.read_environment(environment, list(_BY_NAME), reading.findings)
-    entries: Section = {key.name: Entry(key.default, "default") for key in KEYS}
+    entries: Section = {key.name: Entry(key.default, _DEFAULT) for key in KEYS}
     for sections in files:
         entries |= sections.get("DEFAULT", {})
     entries |= reading.address(folder / SERVICE_PY) | of_environment
@@ -80,11 +81,16 @@ class _Reading:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._kinds = kinds.known()
         self.findings = conffiles.Findings()
         self.origins: dict[str, str] = {}
 
     def ini(self, path: Path) -> dict[str, Section]:
-        return conffiles.read_ini(path, _names(path.name), _SECRETS, self.findings)
+        known = {kind: _names(path.name, kind, keys) for kind, keys in self._kinds.items()}
+        secrets = known.values() if path.name == CREDENTIALS_INI else ()
+        return conffiles.read_ini(
+            path, known, {name for some in secrets for name in some}, self.findings
+        )
 
     def credentials(self, path: Path) -> dict[str, Section]:
         if not path.exists():
@@ -99,32 +105,48 @@ class _Reading:
         if not path.exists():
             self._missing(path, "host and port are those that it is shipped with")
             return {}
-        return conffiles.read_py(path, _names(SERVICE_PY), self.findings)
+        return conffiles.read_py(path, _names(SERVICE_PY, STP, ()), self.findings)
 
     def _missing(self, path: Path, what: str) -> None:
         self.findings.notes.append(f"{path.name} is missing: {what}")
 
-    def values(self, section: Section, stp: str = "") -> dict[str, Any]:
+    def values(
+        self, section: Section, place: str = "", keys: Mapping[str, Key] = _BY_NAME
+    ) -> dict[str, Any]:
         found = {}
         for name, entry in section.items():
-            self.origins[of_stp(stp, name)] = entry.origin
+            self.origins[of_stp(place, name)] = entry.origin
             if entry.note:
                 self.findings.notes.append(entry.note)
             with self.findings.gathered():
-                found[name] = _value(name, entry, self._home)
+                found[name] = _value(keys[name], entry, self._home, place)
         return found
 
     def overrides(
         self, files: Iterable[Mapping[str, Section]], environment: Section
     ) -> dict[str, dict[str, Any]]:
-        """The values of each ``[stp:NAME]``, by the name in lower case."""
-        overrides: dict[str, dict[str, Any]] = {}
+        """The values of each ``[stp:NAME]``, by the name in lower case, and of each other
+        destination. What ``[upload]`` says counts for each ``[upload:NAME]``, too."""
+        written: dict[str, Section] = {}
         for sections in files:
-            for stp, section in sections.items():
-                if stp != "DEFAULT":
-                    own = overrides.setdefault(stp.lower(), {})
-                    own |= self.values(self._counting(section, environment), stp.lower())
-        return overrides
+            for place, section in sections.items():
+                if place != "DEFAULT":
+                    written[place.lower()] = written.get(place.lower(), {}) | section
+        return {place: self._override(place, written, environment) for place in written}
+
+    def _override(
+        self, place: str, written: Mapping[str, Section], environment: Section
+    ) -> dict[str, Any]:
+        kind = kind_of(place)
+        keys = {key.name: key for key in self._kinds[kind]}
+        section = written.get(address(kind), {}) | written[place]
+        own = {name: section.get(name, Entry(key.default, _DEFAULT)) for name, key in keys.items()}
+        others = {name: entry for name, entry in section.items() if name not in keys}
+        return {
+            "kind": kind,
+            "own": self.values(own, place, keys),
+            **self.values(self._counting(others, environment), place),
+        }
 
     def _counting(self, section: Section, environment: Section) -> Section:
         """What of a section counts."""
@@ -155,12 +177,16 @@ def _check_together(settings: Settings, findings: conffiles.Findings) -> None:
             key, what = wrong
             raise conffiles.fault(settings.origins[key if getattr(settings, key) else "auth"], what)
     for name in ("", *settings.overrides):
-        own = settings.for_stp(name)
+        own, section = settings.for_stp(name), section_of(name)
         with findings.gathered():
-            where = CREDENTIALS_INI + (f" [stp:{name}]" if name else "")
-            _need_both(own, "stpusername", "stppassword", where)
+            _need_both(own, "stpusername", "stppassword", f"{CREDENTIALS_INI} {section}".rstrip())
         with findings.gathered():
-            _check_staging(own, SERVICE_INI + (f" [stp:{name}]" if name else ""))
+            _check_staging(own, f"{SERVICE_INI} {section}".rstrip())
+        for needed in map(section_of, set(own.destinations) - {STP, *settings.overrides}):
+            with findings.gathered():
+                where = settings.origins.get(of_stp(name, "destinations"), SERVICE_INI)
+                what = f"destinations needs the section {needed}, which is not there"
+                raise conffiles.fault(where, what)
     with findings.gathered():
         _need_both(settings, "smtpuser", "smtppassword", CREDENTIALS_INI)
         _check_mail(settings)
@@ -205,12 +231,16 @@ def _doubts(settings: Settings) -> Iterator[str]:
         )
 
 
-def _names(file: str) -> list[str]:
-    return [key.name for key in KEYS if key.file == file]
+def _names(file: str, kind: str, keys: Iterable[Key]) -> list[str]:
+    """The settings that a section for a kind of destination may hold in ``file``: ``keys`` are
+    those that the kind has for itself."""
+    ours = (key for key in KEYS if kind == STP or key.name not in _OF_STPS_ALONE)
+    return [key.name for key in (*keys, *ours) if key.file == file]
 
 
-def _value(name: str, entry: Entry, home: Path) -> Any:
+def _value(key: Key, entry: Entry, home: Path, place: str) -> Any:
     try:
-        return _BY_NAME[name].parse(entry.text, home)
+        return key.parse(entry.text, home)
     except ValueError as error:
-        raise conffiles.fault(entry.origin, f"{name} cannot be used: {error}") from None
+        where = section_of(place) if entry.origin == _DEFAULT else entry.origin
+        raise conffiles.fault(where, f"{key.name} cannot be used: {error}") from None

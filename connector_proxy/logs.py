@@ -169,6 +169,8 @@ def _install(settings: Settings, targets: Iterable[logging.Handler]) -> None:
     line = JsonLine if settings.logformat == "json" else TextLine
     handler.setFormatter(line(secrets_of(settings)))
     logging.basicConfig(level=settings.loglevel, handlers=[handler], force=True)
-    # Their debug lines hold whole addresses, and nothing that the attempt's own line does not.
-    for chatty in ("urllib3", "requests", "werkzeug", "dbos", "sqlalchemy", "filelock"):
+    # Their debug lines hold whole addresses and what authorizes us, and nothing that the attempt's
+    # own line does not.
+    others = ("urllib3", "requests", "werkzeug", "dbos", "sqlalchemy", "filelock")
+    for chatty in (*others, "boto3", "botocore", "s3transfer"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from connector_proxy import secrethash
 from connector_proxy.records import Payload
 from connector_proxy.settings import Settings
+from connector_proxy.values import Secret
 
 MASK = "<masked>"
 _MASKS = (
@@ -159,12 +160,7 @@ def secrets_of(settings: Settings) -> list[str]:
     """Every secret text of the configuration, in the shapes in which it may come back."""
     shapes: dict[str, None] = {}
     for own in settings.each():
-        if password := own.stppassword.reveal():
-            shapes |= _of_password(own.stpusername.reveal(), password)
-        for url in filter(None, (own.queueurl, own.datasettable)):
-            shapes[url.reveal()] = None
-            password = unquote(urlsplit(url.reveal()).password or "")
-            shapes |= dict.fromkeys(_shapes(password) if password else ())
+        shapes |= _of_destination(own)
     for presented in secrethash.split(settings.basicpassword.reveal()):
         shapes |= _of_password(settings.basicuser.reveal(), presented)
     for secret in (settings.bearertoken, settings.headervalue, settings.opssecret):
@@ -176,6 +172,21 @@ def secrets_of(settings: Settings) -> list[str]:
         path = address.partition("://")[2].partition("/")[2]
         shapes |= dict.fromkeys((address, path or address))
     return sorted(shapes, key=len, reverse=True)
+
+
+def _of_destination(own: Settings) -> dict[str, None]:
+    """The secrets that a stored process or another destination may have of its own."""
+    shapes: dict[str, None] = {}
+    if password := own.stppassword.reveal():
+        shapes |= _of_password(own.stpusername.reveal(), password)
+    for url in filter(None, (own.queueurl, own.datasettable)):
+        shapes[url.reveal()] = None
+        password = unquote(urlsplit(url.reveal()).password or "")
+        shapes |= dict.fromkeys(_shapes(password) if password else ())
+    for secret in own.own.values():
+        if isinstance(secret, Secret) and secret:
+            shapes |= dict.fromkeys(_shapes(secret.reveal()))
+    return shapes
 
 
 def _of_password(user: str, password: str) -> dict[str, None]:

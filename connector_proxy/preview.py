@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from connector_proxy.intake import read_webhook
+from connector_proxy import addressees, objectname
+from connector_proxy.addresses import STP, UPLOAD
 from connector_proxy.masking import MASK, mask
-from connector_proxy.records import Stream
+from connector_proxy.records import Stream, Webhook
 from connector_proxy.settings import Settings
 from connector_proxy.stream import build_request, encode
 
@@ -17,8 +19,22 @@ def preview(raw: bytes, settings: Settings) -> Iterator[str]:
     Raises ``NotJson`` and ``Unprocessable`` as the webhook does. Credentials and the query
     strings of URLs are masked.
     """
-    webhook = read_webhook(raw, default_stp=settings.defaultstp, allowed_stps=settings.allowedstps)
-    own = settings.for_stp(webhook.stp_name)
+    now = datetime.now(UTC)
+    for number, webhook in enumerate(addressees.of_stp(raw, {}, settings, now)):
+        if number:
+            yield ""
+        own = settings.for_stp(webhook.stp_name)
+        yield from _of_stp(webhook, own) if own.kind == STP else _of_other(webhook, own, now)
+
+
+def _of_other(webhook: Webhook, own: Settings, now: datetime) -> Iterator[str]:
+    yield f"destination:    {webhook.stp_name} ({webhook.kind})"
+    if own.kind == UPLOAD:
+        name = objectname.named(webhook.payload, own.own, now).name
+        yield f"object:         {own.own['url']}/{name}"
+
+
+def _of_stp(webhook: Webhook, own: Settings) -> Iterator[str]:
     stream = encode(webhook.payload, webhook.stp_name)
     yield f"stored process: {webhook.stp_name} ({webhook.kind})"
     yield from _embedded(own, stream) if own.embedded else _sas(own, webhook.stp_name, stream)

@@ -20,8 +20,9 @@ FAILURES_TO_PAUSE = 5
 """So many failures in a row, none of them the delivery's own, pause a stored process."""
 OF_THE_DESTINATION = frozenset(
     {
-        "busy", "credentials", "disk_low", "logon_page", "not_callable", "not_sasbiws",
-        "outcome_unknown", "output_folder", "sas_error", "sas_unreachable",
+        "busy", "credentials", "disk_low", "logon_page", "no_such_bucket", "not_callable",
+        "not_sasbiws", "outcome_unknown", "output_folder", "sas_error", "sas_unreachable",
+        "store_busy", "store_denied", "store_unreachable",
     }
 )  # fmt: skip
 """Codes that speak of the stored process and its server, and not of what was delivered."""

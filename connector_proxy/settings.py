@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from connector_proxy import access, alertvalues, values
+from connector_proxy.addresses import STP, section_of
+from connector_proxy.keys import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Key
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.values import EMBEDDED, HostPattern, Secret
-
-SERVICE_INI = "serviceConfig.ini"
-CREDENTIALS_INI = "credentials.ini"
-SERVICE_PY = "serviceConfig.py"
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Settings:
     """The effective configuration. Times are in seconds, paths absolute.
 
     ``home`` is the folder that relative paths count from. ``origins`` tells where each value
-    came from (see ``of_stp``), ``notes`` what an administrator should know about it.
+    came from (see ``of_stp``), ``notes`` what an administrator should know about it. ``kind`` is
+    the kind of destination whose settings these are, ``own`` what it has for itself.
     """
 
     home: Path
@@ -42,6 +41,7 @@ class Settings:
     opsnetworks: tuple[access.Network, ...]
     showdata: bool
     opssecret: Secret
+    destinations: tuple[str, ...]
     stpurl: str
     stpusername: Secret
     stppassword: Secret
@@ -104,9 +104,12 @@ class Settings:
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
+    kind: str = STP
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     def for_stp(self, name: str) -> Settings:
-        """The settings as the section ``[stp:NAME]`` changes them (name without regard to case)."""
+        """The settings of one destination (name without regard to case): of a stored process as
+        the section ``[stp:NAME]`` changes them, of another as ``[upload:NAME]`` does."""
         own = self.overrides.get(name.lower())
         return replace(self, **own) if own else self
 
@@ -117,12 +120,17 @@ class Settings:
     @property
     def embedded(self) -> bool:
         """Whether the embedded stored process is called instead of a SAS server."""
-        return self.stpurl == EMBEDDED
+        return self.kind == STP and self.stpurl == EMBEDDED
+
+    @property
+    def on_sas(self) -> bool:
+        """Whether a SAS server is called."""
+        return self.kind == STP and self.stpurl != EMBEDDED
 
     @property
     def fetches(self) -> bool:
         """Whether the service downloads the files of bulk tasks, instead of the SAS server."""
-        return self.embedded or self.stage
+        return self.kind != STP or self.embedded or self.stage
 
     @property
     def open_door(self) -> str:
@@ -130,20 +138,9 @@ class Settings:
         return access.open_door(self.host, self.auth, self.allowopen, self.trustedproxy)
 
 
-@dataclass(frozen=True)
-class Key:
-    """One setting: the file it stands in, how its text is understood, its value without a word
-    of the administrator, whether ``[stp:NAME]`` may change it, and its sentence."""
-
-    name: str
-    file: str
-    parse: Callable[[str, Path], Any]
-    default: str
-    per_stp: bool
-    sentence: str
-
-
 KEYS = (
+    Key("destinations", SERVICE_INI, values.destinations, "stp", True,
+        "Where deliveries of a stored process go: stp, upload, upload:NAME; one or several."),
     Key("stpurl", SERVICE_INI, values.stpurl, EMBEDDED, True,
         "Address of the stored processes with {{stpName}} in it, or the word embedded."),
     Key("auth", SERVICE_INI, values.word(*access.NEEDED), "none", False,
@@ -308,9 +305,9 @@ KEYS = (
 
 
 def of_stp(stp: str, name: str) -> str:
-    """Under what ``origins`` has a setting; ``stp`` is the stored process in lower case, or
-    empty for the whole service."""
-    return f"[stp:{stp}] {name}" if stp else name
+    """Under what ``origins`` has a setting; ``stp`` is the stored process, or other destination,
+    in lower case, or empty for the whole service."""
+    return f"{section_of(stp)} {name}" if stp else name
 
 
 def shown(value: Any) -> str:

@@ -179,6 +179,10 @@ class Staging:
                 if _ID.fullmatch(path.name):
                     yield path.name
 
+    def folder_of(self, delivery_id: str) -> Path:
+        """Where the files of a delivery lie."""
+        return self._folder / delivery_id
+
     def changed_at(self, delivery_id: str) -> float:
         """When files of a delivery came or went, in seconds of the epoch; 0: they are not here."""
         with suppress(OSError):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from connector_proxy import rows
+from connector_proxy import objectstore, rows
 from connector_proxy.database import Database
 from connector_proxy.dataset import shelf
 from connector_proxy.records import NOT_ENDED
@@ -32,10 +32,17 @@ class Tidying:
         self._staging = staging
 
     def each_minute(self, now: datetime) -> None:
-        """Remove the files of deliveries that ended ``keepfilesminutes`` ago."""
+        """Remove the files of deliveries that ended ``keepfilesminutes`` ago, after the uploads of
+        them that began and will not be completed."""
         here = list(self._staging.kept())
         gone = [*self._ended(here, now), *self._unknown(here, now)] if here else []
+        reachable = True
         for delivery_id in gone:
+            folder = self._staging.folder_of(delivery_id)
+            if objectstore.has_unfinished(folder):  # without a store not one try for each
+                reachable = reachable and objectstore.abandon(folder, self._settings)
+                if not reachable:
+                    continue
             self._staging.remove(delivery_id)
 
     def _ended(self, ids: Sequence[str], now: datetime) -> Sequence[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from connector_proxy import platforms, schedule
+from connector_proxy.addresses import STP, address
 from connector_proxy.intake import stp_name_issue
 from connector_proxy.stream import PLACEHOLDER
 
@@ -194,6 +195,12 @@ def proxy(text: str, home: Path) -> str:
     return text
 
 
+def needed_url(text: str, home: Path) -> str:
+    """An http or https URL, which must be there."""
+    check_url(text, ("http", "https"), "write a URL such as https://host/path")
+    return text
+
+
 def public_url(text: str, home: Path) -> str:
     """An address of this service without a slash at its end, or an empty text."""
     text = text.rstrip("/")
@@ -324,6 +331,15 @@ def words(*known: str) -> Callable[[str, Path], tuple[str, ...]]:
         return found
 
     return parse
+
+
+def destinations(text: str, home: Path) -> tuple[str, ...]:
+    """Names of destinations, separated by commas or blanks: ``stp``, or a kind and a name
+    (``upload`` is ``upload:default``)."""
+    found = tuple(dict.fromkeys(text.lower().replace(",", " ").split()))
+    if not found or not all(re.fullmatch(r"[\w-]{1,40}(:[\w-]{1,40})?", one) for one in found):
+        raise ValueError("write stp, upload or upload:NAME, one or several")
+    return tuple(one if one == STP or ":" in one else address(one) for one in found)
 
 
 def instance(text: str, home: Path) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from connector_proxy import values
 from connector_proxy.errors import ConfigurationError
-from connector_proxy.settings import CREDENTIALS_INI, KEYS, Settings
+from connector_proxy.keys import CREDENTIALS_INI
+from connector_proxy.settings import KEYS, Settings
 
 _SYSTEM, _ADMINISTRATORS = "*S-1-5-18", "*S-1-5-32-544"
 """By number: their names differ from language to language."""

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from connector_proxy import __version__, asjson, configuration, demo, platforms
+from connector_proxy.addresses import section_of
 from connector_proxy.alerts import channels
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
@@ -119,9 +120,9 @@ def check(conf: Path | None, as_json: bool, alert: bool) -> None:
 def _check_as_text(settings: Settings, checks: list[Check]) -> None:
     click.echo(f"configuration folder: {settings.conf}")
     sections = {"": configuration.effective(settings), **configuration.overridden(settings)}
-    for stp, own in sections.items():
-        if stp:
-            click.echo(f"[stp:{stp}]")
+    for name, own in sections.items():
+        if name:
+            click.echo(section_of(name))
         for setting in own:
             click.echo(f"  {setting.name:<20} {setting.value:<50} {setting.origin}")
     for one in checks:

@@ -17,8 +17,9 @@ from lxml import etree
 from connector_proxy import dataset, staging
 from connector_proxy.dataset import Column, Made, Origin, Wanted
 from connector_proxy.dataset.place import UNFINISHED
+from connector_proxy.destinations.streams import stream_of
 from connector_proxy.errors import Refused, Unavailable
-from connector_proxy.records import Outcome, Stream
+from connector_proxy.records import Delivery, Outcome, Payload
 from connector_proxy.reply import read_reply
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Files
@@ -31,9 +32,10 @@ class Embedded:
     repeatable = True
 
     def deliver(
-        self, stp_name: str, stream: Stream, settings: Settings, files: Files | None
+        self, delivery: Delivery, payload: Payload, settings: Settings, files: Files | None
     ) -> Outcome:
         """Run the embedded stored process; see ``Destination``."""
+        stream = stream_of(payload, delivery.stp_name)
         return read_reply(200, {}, run(stream.document, settings, files), raw=True, complete=True)
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from connector_proxy.records import Outcome, Stream
+from connector_proxy.destinations.streams import stream_of
+from connector_proxy.records import Delivery, Outcome, Payload
 from connector_proxy.reply import read_reply
 from connector_proxy.sasbiws import Caller
 from connector_proxy.settings import Settings
@@ -20,10 +21,12 @@ class Sas:
         self._caller = Caller(pool_size)
 
     def deliver(
-        self, stp_name: str, stream: Stream, settings: Settings, files: Files | None
+        self, delivery: Delivery, payload: Payload, settings: Settings, files: Files | None
     ) -> Outcome:
-        """Call the stored process ``stp_name``, which reads the files from where the stream
-        says; see ``Destination``."""
+        """Call the stored process, which reads the files from where the stream says; see
+        ``Destination``."""
+        stp_name = delivery.stp_name
+        stream = stream_of(payload, stp_name)
         user, password = settings.stpusername.reveal(), settings.stppassword.reveal()
         request = build_request(settings.stpurl, stp_name, stream, user, password)
         reply = self._caller.post(

@@ -19,7 +19,7 @@ from connector_proxy.settings import Settings
 def stored_process_hosts(settings: Settings, longest: float = 300.0) -> Iterable[Check]:
     """Whether a connection to each host of stored processes comes about, with TLS where it is to;
     each within ``connecttimeout``, or ``longest`` seconds where that is less."""
-    on_sas = [one for one in settings.each() if not one.embedded]
+    on_sas = [one for one in settings.each() if one.on_sas]
     for one in {(_address(each.stpurl), each.cabundle): each for each in on_sas}.values():
         yield _reachable(one, min(one.connecttimeout, longest))
 

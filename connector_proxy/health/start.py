@@ -16,14 +16,16 @@ import sqlalchemy as sa
 
 from connector_proxy import access, conffiles, masking, platforms, secrethash
 from connector_proxy.database import FILE, Database, advice, why
-from connector_proxy.health import folders, hosts
+from connector_proxy.health import folders, hosts, stores
 from connector_proxy.health.check import Check, Condition
-from connector_proxy.settings import CREDENTIALS_INI, Settings
+from connector_proxy.keys import CREDENTIALS_INI
+from connector_proxy.settings import Settings
 
 RELEASED = datetime.date(2026, 11, 21)
 """No clock can be right that shows an earlier day than the release of this version."""
 _PASSWORD = re.compile(
-    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl)[ \t]*[=:][ \t]*\S"
+    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl|secretkey|sastoken)"
+    r"[ \t]*[=:][ \t]*\S"
     r"|(queueurl|datasettable)[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -55,7 +57,8 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from folders.rooms(settings)
     yield from hosts.table_databases(settings)
     yield from hosts.stored_process_hosts(settings)
-    yield _credentials([one for one in every if not one.embedded])
+    yield from stores.object_stores(settings)
+    yield _credentials([one for one in every if one.on_sas])
     yield from _readable_by_others(settings.conf / CREDENTIALS_INI)
     yield _clock(datetime.datetime.now(datetime.UTC).date())
 

@@ -25,7 +25,7 @@ def create_app(
     health: Health,
     metrics: Metrics,
 ) -> Flask:
-    """The WSGI application: ``POST /ExecuteSTP``, ``GET /deliveries/<id>``, staged files, the page
+    """The WSGI application: webhooks, ``GET /deliveries/<id>``, staged files, the page
     with its API, health and metrics, and JSON for everything else."""
     app = Flask("connector_proxy", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.maxrequestbytes

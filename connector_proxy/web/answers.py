@@ -48,7 +48,7 @@ _BY_STATUS = {
     404: (
         "not_found",
         "There is nothing at this address.",
-        "Send webhooks to /ExecuteSTP, in this spelling and without a slash behind it.",
+        "Send webhooks to /ExecuteSTP or /UploadFile, in this spelling, without a slash behind it.",
     ),
     405: (
         "method_not_allowed",
@@ -81,6 +81,19 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def of_several(answered: Sequence[tuple[str, Response]]) -> Response:
+    """The answer to a webhook with these destinations: that of the one which fared worst, and
+    where there are several, what is said of each."""
+    _, worst = max(answered, key=lambda one: one[1].status_code)
+    if len(answered) == 1:
+        return worst
+    bodies = [
+        {"stpName": name, "httpStatus": one.status_code, **json.loads(one.get_data())}
+        for name, one in answered
+    ]
+    return _json(worst.status_code, {**json.loads(worst.get_data()), "deliveries": bodies})
 
 
 def of_accepted(accepted: Accepted) -> Response:

@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, request
 from connector_proxy import configuration
 from connector_proxy.desk import Desk
 from connector_proxy.errors import NoSuchDelivery
-from connector_proxy.intake import parse, stp_name_issue
+from connector_proxy.intake import destination_issue, parse
 from connector_proxy.records import Delivery
 from connector_proxy.web import asked, shapes
 from connector_proxy.web.access import Caller, may_call
@@ -132,7 +132,7 @@ def _body(*known: str) -> Mapping[str, Any]:
 
 
 def _stp(name: str) -> str:
-    if issue := stp_name_issue(name):
+    if issue := destination_issue(name):
         asked.wrong("stpName", issue)
     return name
 

@@ -134,3 +134,22 @@ def linked(found: Schema, pointer: str) -> Schema:
         status: {**one, "links": links} if status.startswith("2") else one
         for status, one in found.items()
     }
+
+
+def webhook(name: str, summary: str, parameter: Schema, body: Schema) -> Schema:
+    """A door for webhooks, with the parameter and the payloads that it takes."""
+    kept = {200: "done, or accepted before", 202: "kept, and not ended yet"}
+    others = (400, 401, 413, 422, 429, 431, 502, 503, 504)
+    return {
+        "post": {
+            "operationId": name,
+            "summary": summary,
+            "description": "The Content-Type is not looked at; the agent of the general access "
+            "point sends text/plain.",
+            "tags": ["webhook"],
+            "security": [{}, {"webhookBasic": []}, {"webhookBearer": []}],
+            "parameters": [parameter],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+            "responses": linked(answers(kept, "Answered", others), "/deliveryId"),
+        }
+    }

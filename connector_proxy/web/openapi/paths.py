@@ -15,41 +15,26 @@ from connector_proxy.web.openapi.operations import (
     file_answer,
     in_path,
     in_query,
-    linked,
     look,
+    webhook,
 )
 from connector_proxy.web.openapi.schemas import TEXT, Schema, maybe, named, record, several
 
 _FIGURES = ("text/plain", "application/openmetrics-text")
 
 PATHS: dict[str, Schema] = {
-    "/ExecuteSTP": {
-        "post": {
-            "operationId": "executeStp",
-            "summary": "Accept a webhook: keep it, and carry it out.",
-            "description": "The Content-Type is not looked at; the agent of the general access "
-            "point sends text/plain.",
-            "tags": ["webhook"],
-            "security": [{}, {"webhookBasic": []}, {"webhookBearer": []}],
-            "parameters": [
-                in_query("stpName", "The stored process, where the payload names none.", **TEXT)
-            ],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {"schema": {"anyOf": [named("Bulk"), named("Triggered")]}}
-                },
-            },
-            "responses": linked(
-                answers(
-                    {200: "done, or accepted before", 202: "kept, and not ended yet"},
-                    "Answered",
-                    (400, 401, 413, 422, 429, 431, 502, 503, 504),
-                ),
-                "/deliveryId",
-            ),
-        }
-    },
+    "/ExecuteSTP": webhook(
+        "executeStp",
+        "Accept a webhook: keep it, and carry it out.",
+        in_query("stpName", "The stored process, where the payload names none.", **TEXT),
+        {"anyOf": [named("Bulk"), named("Triggered")]},
+    ),
+    "/UploadFile": webhook(
+        "uploadFile",
+        "Accept a webhook whose data file goes to an object store.",
+        in_query("uploadTarget", "The target, where the payload names none.", **TEXT),
+        named("Bulk"),
+    ),
     "/deliveries/{deliveryId}": {
         "get": {
             "operationId": "record",

@@ -97,6 +97,8 @@ _OF_ATTEMPT = {
     "nextAttemptAt": MOMENT,
 }
 _ACCEPTED = {"status": TEXT, "deliveryId": ID, "requestId": TEXT, "stpName": TEXT}
+_EACH = several(ANY_OBJECT)
+"""Where a webhook has several destinations: what is answered for each."""
 _NOTE: Schema = {
     "type": "string",
     "maxLength": LONGEST_NOTE,
@@ -129,7 +131,7 @@ SCHEMAS: dict[str, Schema] = {
         "properties": {"guid": TEXT, "eventType": TEXT, "outboundProperties": ANY_OBJECT},
         "required": ["guid", "eventType"],
     },
-    "Answered": record(_ACCEPTED, result=_FACTS, statusUrl=TEXT, duplicate=YES),
+    "Answered": record(_ACCEPTED, result=_FACTS, statusUrl=TEXT, duplicate=YES, deliveries=_EACH),
     "Error": record(
         {
             "error": record(
@@ -145,6 +147,7 @@ SCHEMAS: dict[str, Schema] = {
         },
         deliveryId=ID,
         duplicate=YES,
+        deliveries=_EACH,
     ),
     "Attempt": record(_ATTEMPT, **_OF_ATTEMPT),
     "ToldAttempt": record(

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 
 from connector_proxy.desk import Desk
 from connector_proxy.errors import ConnectorProxyError
-from connector_proxy.intake import stp_name_issue
+from connector_proxy.intake import destination_issue
 from connector_proxy.web import asked
 from connector_proxy.web.access import Caller, may_call
 from connector_proxy.web.ops.guard import OpsGuard, decision
@@ -103,7 +103,7 @@ class Actions:
 
 def _stp() -> str:
     stp = request.form.get("stp", "")
-    if issue := stp_name_issue(stp):
+    if issue := destination_issue(stp):
         asked.wrong("stp", issue)
     return stp
 

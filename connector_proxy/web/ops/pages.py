@@ -12,6 +12,7 @@ from flask import Blueprint, g, render_template, request
 from werkzeug.exceptions import NotFound
 
 from connector_proxy import __version__, configuration
+from connector_proxy.addresses import section_of
 from connector_proxy.desk import Desk
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import State
@@ -97,6 +98,7 @@ class Pages:
             conf=settings.conf,
             settings=configuration.effective(settings),
             overridden=configuration.overridden(settings),
+            section_of=section_of,
             notes=settings.notes,
         )
 

@@ -1,0 +1,85 @@
+"""What is known of uploads that have begun and not ended, on the disk before it is known to the
+store: a killed process leaves nothing behind that nobody would end.
+
+One small file an object, in the folder of its delivery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from connector_proxy import platforms
+
+FOLDER = "uploads"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An upload that has begun: its target (``upload:NAME``), bucket and key; ``upload_id`` is
+    the store's, empty where the store was asked for one and its answer is not known."""
+
+    target: str
+    bucket: str
+    key: str
+    upload_id: str = ""
+    part_bytes: int = 0
+
+
+class Note:
+    """The note of one object."""
+
+    def __init__(self, path: Path, begun: Begun) -> None:
+        self._path = path
+        self.begun = begun
+
+    def change(self, upload_id: str, part_bytes: int) -> None:
+        """Write down another state; it is on the disk when this returns."""
+        self.begun = replace(self.begun, upload_id=upload_id, part_bytes=part_bytes)
+        self._path.parent.mkdir(exist_ok=True, mode=0o700)
+        new = self._path.with_suffix(".new")
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(asdict(self.begun), file)
+            file.flush()
+            os.fsync(file.fileno())
+        platforms.rename(new, self._path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether an upload has begun."""
+        return self._path.exists()
+
+    def forget(self) -> None:
+        """The upload has ended."""
+        self._path.unlink(missing_ok=True)
+
+
+class Notes:
+    """The notes in the folder of a delivery that goes to ``target``."""
+
+    def __init__(self, folder: Path, target: str, bucket: str) -> None:
+        self._folder, self._target, self._bucket = folder / FOLDER, target, bucket
+
+    def of(self, key: str) -> Note:
+        """The note of an object, as it was left."""
+        wanted = Begun(self._target, self._bucket, key)
+        path = self._folder / f"{hashlib.sha256(repr(wanted).encode()).hexdigest()[:32]}.json"
+        return Note(path, _read(path) or wanted)
+
+
+def left(folder: Path) -> Iterator[Note]:
+    """The notes that lie in the folder of a delivery, whatever their targets."""
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        if begun := _read(path):
+            yield Note(path, begun)
+
+
+def _read(path: Path) -> Begun | None:
+    with suppress(OSError, ValueError, TypeError):
+        return Begun(**json.loads(path.read_bytes()))
+    return None
