@@ -11,7 +11,7 @@ ifeq ($(filter $(SAS),embedded emulated),)
 $(error SAS is $(SAS); write SAS=emulated, or leave it out)
 endif
 
-.PHONY: install demo test test-browser run lint lint-sas types bench soak mutate download fresh clean
+.PHONY: install demo test test-browser test-azure run lint lint-sas types bench soak mutate download fresh clean
 
 install: $(VENV)/installed
 
@@ -38,6 +38,20 @@ test-browser: $(VENV)/installed-browser
 
 $(VENV)/installed-browser: $(VENV)/installed-test requirements-browser.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	@touch $@
+
+test-azure: $(VENV)/installed-azure build/azure/installed
+	AZURITE=build/azure/node_modules/azurite/dist/src/blob/main.js \
+		$(BIN)/python -m pytest tests/azure
+
+$(VENV)/installed-azure: $(VENV)/installed-test requirements-azure.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-azure.txt
+	@touch $@
+
+build/azure/installed: tests/azure/package.json tests/azure/package-lock.json
+	mkdir -p build/azure
+	cp $^ build/azure
+	cd build/azure && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 lint: $(VENV)/installed-test
@@ -73,6 +87,7 @@ mutate: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/files.py --rows 1000000 10000000
+	$(BIN)/python benchmarks/uploads.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
