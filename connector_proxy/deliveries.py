@@ -35,7 +35,7 @@ class Deliveries:
     def __init__(self, settings: Settings, database: Database, queue: Queue) -> None:
         self._database = database
         self._queue = queue
-        self._turns = Turns(queue)
+        self._turns = Turns(settings, queue)
         self._pauses = Pauses(self._turns)
         self._retention = Retention(settings, database, queue)
 

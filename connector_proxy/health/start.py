@@ -23,7 +23,8 @@ from connector_proxy.settings import CREDENTIALS_INI, Settings
 RELEASED = datetime.date(2026, 11, 21)
 """No clock can be right that shows an earlier day than the release of this version."""
 _PASSWORD = re.compile(
-    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl)[ \t]*[=:][ \t]*\S"
+    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl|gatewaysecret)"
+    r"[ \t]*[=:][ \t]*\S"
     r"|(queueurl|datasettable)[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
     re.IGNORECASE | re.MULTILINE,
 )
