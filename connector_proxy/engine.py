@@ -138,7 +138,6 @@ class Engine:
             return False
         self._teller.close()
         self._commits.close()
-        self._reports.close()
         self._carrier.close()
         self._database.close()
         return True

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import urllib3
 from urllib3.exceptions import (
@@ -60,8 +59,8 @@ class Gateway:
         self.url = settings.gatewayurl or AGENT
         self._headers = {} if by_agent else _authorization(settings)
         self._connect_seconds = settings.connecttimeout
-        proxy = "" if by_agent else settings.outboundproxy
-        self._pool = _pool(proxy, settings.cabundle)
+        self._proxy = "" if by_agent else settings.outboundproxy
+        self._trusted = context(settings.cabundle)
 
     def post(self, letter: Letter) -> Answer:
         """Post a letter; raises ``Unavailable`` or ``OutcomeUnknown``."""
@@ -87,21 +86,20 @@ class Gateway:
         """One request whose body of ``length`` bytes comes in ``pieces``. Each has a connection
         of its own: on a kept one nobody could tell whether it was cut before or after."""
         body = _Body(pieces)
-        own = {**headers, "Content-Length": str(length), "Connection": "close"}
+        own = {**headers, "Content-Length": str(length)} if length else headers
         try:
-            response = self._pool.request(
-                method,
-                url,
-                body=body if length else None,
-                headers=own if length else dict(headers),
-                timeout=urllib3.Timeout(connect=self._connect_seconds, read=_ANSWER_SECONDS),
-                retries=False,
-                preload_content=False,
-                decode_content=False,
-            )
-            try:
+            with self._pool() as pool:
+                response = pool.request(
+                    method,
+                    url,
+                    body=body if length else None,
+                    headers=own,
+                    timeout=urllib3.Timeout(connect=self._connect_seconds, read=_ANSWER_SECONDS),
+                    retries=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
                 said = response.read(_MAX_ANSWER)
-            finally:
                 response.close()
         except (HTTPError, OSError) as error:
             if body.begun:
@@ -109,21 +107,17 @@ class Gateway:
             raise Unavailable(_why(error), code="gateway_unreachable") from None
         return Answer(response.status, _seconds(response.headers.get("Retry-After")), said)
 
-    def close(self) -> None:
-        """Close what is open."""
-        self._pool.clear()
+    def _pool(self) -> urllib3.PoolManager:
+        if not self._proxy:
+            return urllib3.PoolManager(ssl_context=self._trusted)
+        return urllib3.ProxyManager(
+            self._proxy, ssl_context=self._trusted, proxy_ssl_context=self._trusted
+        )
 
 
 def _authorization(settings: Settings) -> dict[str, str]:
     made = token(settings.tenantid.reveal(), settings.gatewaysecret.reveal())
     return {"Authorization": f"Bearer {made}"}
-
-
-def _pool(proxy: str, bundle: Path | None) -> urllib3.PoolManager:
-    trusted = context(bundle)
-    if not proxy:
-        return urllib3.PoolManager(ssl_context=trusted)
-    return urllib3.ProxyManager(proxy, ssl_context=trusted, proxy_ssl_context=trusted)
 
 
 def _why(error: Exception) -> str:

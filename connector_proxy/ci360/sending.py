@@ -119,11 +119,6 @@ class Sending:
         finally:
             self._in_hand.discard(key)
 
-    def close(self) -> None:
-        """Close what is open."""
-        if self._gateway:
-            self._gateway.close()
-
 
 def written_letter(begun: Begun, settings: Settings) -> Letter | Answered:
     """What is to be posted for a report, or why there is nothing."""
