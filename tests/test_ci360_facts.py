@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,9 +89,8 @@ def test_every_fact_that_a_template_may_name_is_known_of_some_delivery() -> None
     ],
 )
 def test_what_is_wrong_with_attributes_is_told(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match="^") as told:
+    with pytest.raises(ValueError, match=re.escape(words)):
         attributes.parse(text)
-    assert words in str(told.value)
 
 
 def test_attributes_print_as_one_writes_them() -> None:
