@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row
 
 from connector_proxy import rows
 from connector_proxy.errors import NoSuchDelivery
-from connector_proxy.records import Delivery, State
+from connector_proxy.records import Delivery, Report, ReportState, State
 from connector_proxy.tables import attempts, deliveries, payloads, reports, stored_processes
 
 Place = tuple[datetime, str]
@@ -112,6 +112,15 @@ def payload(connection: Connection, delivery_id: str) -> bytes:
     a whole one."""
     own = sa.select(payloads.c.body).where(payloads.c.delivery_id == delivery_id)
     return bytes(connection.execute(own).scalar_one_or_none() or b"")
+
+
+def reported(
+    connection: Connection, states: Sequence[ReportState], limit: int | None
+) -> list[Report]:
+    """Reports that stand in one of ``states``, the oldest first."""
+    own = sa.select(reports).where(reports.c.state.in_(states))
+    query = own.order_by(reports.c.placed_at, reports.c.delivery_id).limit(limit)
+    return [rows.as_report(row) for row in connection.execute(query)]
 
 
 def counts(connection: Connection) -> dict[State, int]:

@@ -55,8 +55,9 @@ class Received:
 
 class PretendGateway:
     """A server on ``host:port`` (0: a free one) for one tenant. ``events`` are the external
-    events that exist; ``fail`` (one of ``FAILURES``, or empty) and ``limit`` (requests in
-    ``limit_seconds``) may be changed while it runs. Without a ``secret`` no token is asked for,
+    events that exist; ``fail`` (one of ``FAILURES``, or empty), ``delay`` (seconds between
+    what it takes and its answer) and ``limit`` (requests in ``limit_seconds``) may be changed while
+    it runs. Without a ``secret`` no token is asked for,
     as at the agent's own address. A context manager."""
 
     def __init__(
@@ -68,11 +69,13 @@ class PretendGateway:
         host: str = "127.0.0.1",
         port: int = 0,
         fail: str = "",
+        delay: float = 0.0,
         limit: int = LIMIT,
         limit_seconds: float = LIMIT_SECONDS,
     ) -> None:
         self.tenant, self._secret, self._events = tenant, secret, events
-        self.fail, self.limit, self.limit_seconds = fail, limit, limit_seconds
+        self.fail, self.delay = fail, delay
+        self.limit, self.limit_seconds = limit, limit_seconds
         self.received = Received()
         self._lock = threading.Lock()
         self._moments: deque[float] = deque()

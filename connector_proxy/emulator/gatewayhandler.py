@@ -32,6 +32,7 @@ class Host(Protocol):
     """What the handler needs of the gateway."""
 
     fail: str
+    delay: float
 
     def answer(self, method: str, path: str, token: str, raw: bytes) -> tuple[int, Any]: ...
 
@@ -68,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             status, said = self.gateway.answer(self.command, self.path, token, raw)
         except Refused as refused:
             status, said = refused.status, {"message": str(refused)}
+        time.sleep(self.gateway.delay)
         if fail == "silent":
             self._cut()
             return
