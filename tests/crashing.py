@@ -406,7 +406,7 @@ def storm(
     chance = random.Random(seed)
     figures = Figures(seed)
     left_behind: list[psutil.Process] = []
-    with Emulator(Hasty(chance, 0.01, 0.3)) as emulator, pretend(delay=0.1) as gateway:
+    with Emulator(Hasty(chance, 0.01, 0.3)) as emulator, pretend(delay=0.3) as gateway:
         service = ServiceProcess(
             folder,
             stpurl=emulator.stpurl,

@@ -16,10 +16,12 @@ import click
 
 from connector_proxy import __version__, configuration, demo, platforms
 from connector_proxy.alerts import channels
+from connector_proxy.cli.ci360 import emulate_ci360
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
 from connector_proxy.cli.files import convert, fetch
+from connector_proxy.cli.reports import report
 from connector_proxy.cli.sas import sas
 from connector_proxy.cli.winservice import service as windows_service
 from connector_proxy.emulator import (
@@ -62,7 +64,9 @@ def cli() -> None:
 cli.add_command(convert)
 cli.add_command(datasets)
 cli.add_command(deliveries)
+cli.add_command(emulate_ci360)
 cli.add_command(fetch)
+cli.add_command(report)
 cli.add_command(sas)
 cli.add_command(windows_service)
 

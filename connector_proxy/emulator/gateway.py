@@ -14,11 +14,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -58,7 +59,7 @@ class PretendGateway:
     events that exist; ``fail`` (one of ``FAILURES``, or empty), ``delay`` (seconds between
     what it takes and its answer) and ``limit`` (requests in ``limit_seconds``) may be changed while
     it runs. Without a ``secret`` no token is asked for,
-    as at the agent's own address. A context manager."""
+    as at the agent's own address. ``on_event`` is called with each event. A context manager."""
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class PretendGateway:
         self.fail, self.delay = fail, delay
         self.limit, self.limit_seconds = limit, limit_seconds
         self.received = Received()
+        self.on_event: Callable[[dict[str, str]], None] = lambda event: None
         self._lock = threading.Lock()
         self._moments: deque[float] = deque()
         self._awaited: set[str] = set()
@@ -129,7 +131,9 @@ class PretendGateway:
             raise Refused(400, f"an event needs one of {', '.join(IDENTITIES)}")
         if not all(isinstance(value, str | int | float) for value in body.values()):
             raise Refused(400, "attributes are texts and numbers")
-        self.received.events.append({name: str(value) for name, value in body.items()})
+        event = {name: str(value) for name, value in body.items()}
+        self.received.events.append(event)
+        self.on_event(event)
 
     def _start(self, body: dict[str, Any]) -> dict[str, str]:
         task_id = body.get("taskId")
@@ -182,3 +186,8 @@ def _object(raw: bytes) -> dict[str, Any]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no fault of the gateway; everything else is shown."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
