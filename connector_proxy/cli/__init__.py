@@ -110,8 +110,8 @@ def _stop(service: Service) -> None:
 def check(conf: Path | None, as_json: bool, alert: bool) -> None:
     """Show the effective configuration and try what the service will need.
 
-    Credentials are sent to databases and, with --alert, to the mail server; never to SAS. Ends
-    with 1 when something is at fault.
+    Credentials are sent to databases, to the gateway of CI 360 and, with --alert, to the mail
+    server; never to SAS. Ends with 1 when something is at fault.
     """
     settings = loaded(conf)
     checks = [*run_checks(settings), *(channels.try_out(settings) if alert else ())]
@@ -169,10 +169,11 @@ def preview(conf: Path | None, payload: Any) -> None:
 @conf_option
 @click.option("--rows", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--emulated", is_flag=True, help="Call a pretend SAS server over HTTP.")
-def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
+@click.option("--loop", is_flag=True, help="Let a pretend CI 360 be told how it ended.")
+def demo_command(conf: Path | None, rows: int, emulated: bool, loop: bool) -> None:
     """Show the main job on this machine: webhook in, stored process called, dataset out."""
     try:
-        demo.run(loaded(conf), rows, emulated, click.echo)
+        demo.run(loaded(conf), rows, emulated, loop, click.echo)
     except ConnectorProxyError as error:
         end(error)
 

@@ -1,5 +1,5 @@
 """The checks of ``connector-proxy check``: what the service will need when it starts. Credentials
-are never sent, but to databases."""
+are never sent, but to databases and the gateway of CI 360."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from connector_proxy import access, conffiles, masking, platforms, secrethash
 from connector_proxy.database import FILE, Database, advice, why
 from connector_proxy.health import folders, hosts
 from connector_proxy.health.check import Check, Condition
+from connector_proxy.health.gateway import gateway
 from connector_proxy.settings import CREDENTIALS_INI, Settings
 
 RELEASED = datetime.date(2026, 11, 21)
@@ -56,6 +57,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from folders.rooms(settings)
     yield from hosts.table_databases(settings)
     yield from hosts.stored_process_hosts(settings)
+    yield from gateway(settings)
     yield _credentials([one for one in every if not one.embedded])
     yield from _readable_by_others(settings.conf / CREDENTIALS_INI)
     yield _clock(datetime.datetime.now(datetime.UTC).date())
