@@ -345,7 +345,7 @@ def test_preview_reads_standard_input(conf: Path) -> None:
     assert "stored process: OneCustomer (triggered)" in result.output
 
 
-@pytest.mark.parametrize("options", [[], ["--emulated"]])
+@pytest.mark.parametrize("options", [[], ["--emulated"], ["--loop"]])
 def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "connector_proxy", "demo", "--conf", str(conf), "--rows", "25", *options],
