@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -189,3 +190,19 @@ def test_neither_secret_nor_customer_reaches_log_record_or_answer(
     hidden = (SECRET, key(SECRET).decode(), token(TENANT, SECRET), CUSTOMER)
     assert "told CI 360" in caplog.text
     assert not [one for one in hidden for text in texts if one in text]
+
+
+def test_a_task_that_expired_is_run_again_and_told(
+    start: Starter, settings: Settings, gateway: PretendGateway, carrier: StubCarrier
+) -> None:
+    carrier.deed = lambda stp_name, body: outcomes.unreachable(0, "refused")
+    service = start(reporting(settings, gateway.url, rerun=True), carrier)
+    document = payload()
+    signed = f"X-Amz-Date={datetime.now(UTC):%Y%m%dT%H%M%SZ}&X-Amz-Expires=90&X-Amz-Signature=0"
+    url = f"https://bucket.s3.amazonaws.com/file?{signed}"
+    document["presignedUrls"] = {"dataFile": url, "metadataFile": url}
+    delivery_id = deliver(service, document)
+    reported(service, delivery_id, count=2)
+    assert service.deliveries.show(delivery_id).state == "expired"
+    assert gateway.received.jobs == [document["task"]["taskId"]]
+    assert [one["state"] for one in gateway.received.events] == ["expired"]

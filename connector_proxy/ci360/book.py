@@ -96,8 +96,13 @@ class Book:
         event = getattr(own, _EVENTS[delivery.state]) if delivery.state in _EVENTS else ""
         if event and (delivery.kind is Kind.TRIGGERED or own.reportidentity):
             yield ReportKind.EVENT, event
+        if own.reportvia != "gateway":
+            return
         if own.rerun and delivery.state is State.EXPIRED and not _was_rerun(connection, delivery):
             yield ReportKind.RERUN, ""
+        rejected = str(delivery.result.get("rejectedRows", 0))
+        if own.rowevent and own.embedded and delivery.state is State.DONE and rejected != "0":
+            yield ReportKind.ROWS, own.rowevent
 
     def _row(self, key: Key, event: str, delivery: Delivery, now: datetime) -> dict[str, Any]:
         own = self._settings.for_stp(delivery.stp_name)

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connector_proxy import intake, logs
-from connector_proxy.ci360 import answer, letter
+from connector_proxy.ci360 import answer, letter, rowevents
 from connector_proxy.ci360.answer import Answered
 from connector_proxy.ci360.book import OFF, Begun, Book, Key
 from connector_proxy.ci360.gateway import Gateway
@@ -92,6 +92,8 @@ class Sending:
     def _post(self, begun: Begun) -> Answered:
         if self._gateway is None:
             return _SWITCHED_OFF
+        if begun.report.kind is ReportKind.ROWS:
+            return rowevents.upload(self._gateway, begun, self._settings)
         made = written_letter(begun, self._settings)
         if isinstance(made, Answered):
             return made
