@@ -196,9 +196,10 @@ def test_a_task_that_expired_is_run_again_and_told(
     start: Starter, settings: Settings, gateway: PretendGateway, carrier: StubCarrier
 ) -> None:
     carrier.deed = lambda stp_name, body: outcomes.unreachable(0, "refused")
-    service = start(reporting(settings, gateway.url, rerun=True), carrier)
+    own = replace(settings, stpurl="http://127.0.0.1:1/{{stpName}}")
+    service = start(reporting(own, gateway.url, rerun=True), carrier)
     document = payload()
-    signed = f"X-Amz-Date={datetime.now(UTC):%Y%m%dT%H%M%SZ}&X-Amz-Expires=90&X-Amz-Signature=0"
+    signed = f"X-Amz-Date={datetime.now(UTC):%Y%m%dT%H%M%SZ}&X-Amz-Expires=63&X-Amz-Signature=0"
     url = f"https://bucket.s3.amazonaws.com/file?{signed}"
     document["presignedUrls"] = {"dataFile": url, "metadataFile": url}
     delivery_id = deliver(service, document)
