@@ -207,3 +207,25 @@ def test_a_task_that_expired_is_run_again_and_told(
     assert service.deliveries.show(delivery_id).state == "expired"
     assert gateway.received.jobs == [document["task"]["taskId"]]
     assert [one["state"] for one in gateway.received.events] == ["expired"]
+
+
+def test_a_fault_of_ours_is_listed_and_not_repeated(
+    service: Service, gateway: PretendGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("connector_proxy.ci360.sending.written_letter", fail)
+    report = reported(service, deliver(service))
+    assert (report.state, report.code, report.tries) == ("unreported", "internal_error", 1)
+    assert gateway.received.requests == 0
+
+
+def test_the_record_of_a_delivery_tells_what_was_reported(
+    service: Service, gateway: PretendGateway
+) -> None:
+    answer = service.post(another(payload("triggered.json")))
+    reported(service, answer.json()["deliveryId"])
+    (report,) = service.record(answer)["reports"]
+    assert (report["event"], report["state"], report["status"]) == ("stp_done", "sent", 200)
+    assert CUSTOMER not in str(report)
