@@ -24,7 +24,7 @@ $(VENV)/installed-test: $(VENV)/installed requirements-test.txt
 	@touch $@
 
 demo: install
-	$(BIN)/connector-proxy demo --rows $(ROWS) $(if $(filter emulated,$(SAS)),--emulated)
+	$(BIN)/connector-proxy demo --rows $(ROWS) $(if $(filter emulated,$(SAS)),--emulated) $(if $(LOOP),--loop)
 
 run: install
 	$(BIN)/connector-proxy serve

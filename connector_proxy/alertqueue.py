@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dbos import EnqueueOptions
 from sqlalchemy import Connection, Engine
 
-from connector_proxy.dbosqueue import VERSION, client
+from connector_proxy.sidequeue import Kind, SideQueue
 
-WORKFLOW = "alert"
-_QUEUE = "alerts"
-_POLLING_SECONDS = 1.0
+ALERTS = Kind("alerts", "alert", at_once=1)
 
 
 @dataclass(frozen=True)
@@ -33,28 +30,19 @@ class Letter:
 class AlertQueue:
     """Where letters wait; ``alerts/teller.py`` sends what comes out."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._client = client(engine)
+    def __init__(self, engine: Engine, instance: str) -> None:
+        self._queue = SideQueue(engine, ALERTS, instance)
 
     def register(self) -> None:
         """Make the queue known."""
-        self._client.register_queue(
-            _QUEUE, worker_concurrency=1, polling_interval_sec=_POLLING_SECONDS
-        )
+        self._queue.register()
 
     def put(self, connection: Connection, letter: Letter, delay: float = 0.0) -> None:
         """Place a letter in the queue with the commit of ``connection``; it comes out after
         ``delay`` seconds at the earliest. The same try twice is one place."""
-        options: EnqueueOptions = {
-            "queue_name": _QUEUE,
-            "workflow_name": WORKFLOW,
-            "workflow_id": f"{WORKFLOW}.{letter.letter_id}.{letter.number}",
-            "app_version": VERSION,
-        }
-        if delay > 0:
-            options["delay_seconds"] = delay
-        self._client.enqueue_in_transaction(connection, options, asdict(letter))
+        place = f"{letter.letter_id}.{letter.number}"
+        self._queue.put(connection, place, asdict(letter), delay=delay)
 
     def close(self) -> None:
-        """Let go of the client; the engine stays open."""
-        self._client.destroy()
+        """Let go of the queue; the engine stays open."""
+        self._queue.close()

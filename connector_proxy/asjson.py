@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connector_proxy.health.check import Check
-from connector_proxy.records import Attempt, Change, Delivery
+from connector_proxy.records import Attempt, Change, Delivery, Report
 
 
 def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
@@ -36,6 +36,8 @@ def delivery(one: Delivery, *, with_attempts: bool) -> dict[str, Any]:
         "result": dict(one.result),
         "note": one.note,
     }
+    if with_attempts and one.reports:
+        record["reports"] = list(map(report, one.reports))
     attempts = [attempt(tried) for tried in one.attempts] if with_attempts else one.attempt_count
     return {name: value for name, value in record.items() if value not in (None, "", {})} | {
         "attempts": attempts
@@ -59,6 +61,25 @@ def attempt(one: Attempt) -> dict[str, Any]:
         "message": one.message,
         "advice": one.advice,
         "nextAttemptAt": moment(one.next_at),
+    }
+    return {name: value for name, value in record.items() if value not in (None, "")}
+
+
+def report(one: Report) -> dict[str, Any]:
+    """The record of a report to CI 360, without whom it is about."""
+    record = {
+        "kind": one.kind,
+        "event": one.event,
+        "endedAs": one.ended_as,
+        "state": one.state,
+        "tries": one.tries,
+        "placedAt": moment(one.placed_at),
+        "changedAt": moment(one.changed_at),
+        "nextTryAt": moment(one.next_at),
+        "status": one.status or None,
+        "code": one.code,
+        "message": one.message,
+        "advice": one.advice,
     }
     return {name: value for name, value in record.items() if value not in (None, "")}
 

@@ -16,37 +16,26 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions
+from dbos import EnqueueOptions
 from sqlalchemy import Connection, Engine
 
+from connector_proxy import dbosclient, sidequeue
+from connector_proxy.dbosclient import VERSION, WAITING
 from connector_proxy.records import Kind
 from connector_proxy.rows import stp_key
 from connector_proxy.settings import Settings
+from connector_proxy.sidequeue import SideQueue
 
-APPLICATION = "connector-proxy"
-VERSION = "1"
-"""Pinned: work that one release accepted is carried out by the next one."""
 WORKFLOW = "attempt"
 FETCHING = "fetch"
 """The two kinds of workflows: a turn is carried out, or its files are fetched before that."""
+REPORTS = sidequeue.Kind("reports", "report", at_once=4)
 POLLING_SECONDS = 0.05
 _QUEUE = "deliveries"
 _DOWNLOADS = "downloads"
 _AT_ONCE = 500
-_WAITING = ("ENQUEUED", "DELAYED")
 _PATTERN_ID = "0pattern0"
 _FILES = ".files"
-
-
-def client(engine: Engine) -> DBOSClient:
-    """Who places something in a queue of the database behind ``engine``."""
-    return DBOSClient(
-        system_database_engine=engine,
-        serializer=DBOSPortableJSONSerializer(),
-        application_name=APPLICATION,
-        retry_connection_errors=False,
-        lazy=True,
-    )
 
 
 def queue_name(settings: Settings, stp_name: str) -> str:
@@ -59,13 +48,6 @@ def queue_name(settings: Settings, stp_name: str) -> str:
 
 def _workflow_id(delivery_id: str, turn: int, *, fetching: bool = False) -> str:
     return f"{delivery_id}.{turn}{_FILES if fetching else ''}"
-
-
-def _places(connection: Connection) -> sa.TableClause:
-    """What is asked of the table where DBOS keeps places."""
-    names = ("workflow_uuid", "status", "executor_id", "started_at_epoch_ms", "completed_at")
-    schema = "dbos" if connection.dialect.name == "postgresql" else None
-    return sa.table("workflow_status", *map(sa.column, names), schema=schema)
 
 
 @dataclass(frozen=True)
@@ -92,7 +74,8 @@ class Queue:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._settings = settings
-        self._client = client(engine)
+        self._client = dbosclient.client(engine)
+        self.reports = SideQueue(engine, REPORTS, settings.instance)
         self._patterns: dict[bool, tuple[_Pattern, _Pattern]] = {}
 
     def register(self) -> None:
@@ -120,6 +103,7 @@ class Queue:
             worker_concurrency=self._settings.downloadsatonce,
             polling_interval_sec=2 * POLLING_SECONDS,
         )
+        self.reports.register()
 
     def fetches(self, kind: str, stp_name: str) -> bool:
         """Whether the files of such deliveries are fetched before they are carried out."""
@@ -244,7 +228,7 @@ class Queue:
         out and starts it in two steps, and what fails in between is looked at again by nobody
         but the next start.
         """
-        place = _places(connection)
+        place = dbosclient.places(connection)
         own = delivery_id + "." + sa.cast(turn, sa.Text)
         forgotten = sa.and_(
             place.c.status == "PENDING",
@@ -253,7 +237,7 @@ class Queue:
         )
         return sa.exists().where(
             place.c.workflow_uuid.in_([own, own + _FILES]),
-            place.c.status.in_((*_WAITING, "PENDING")),
+            place.c.status.in_((*WAITING, "PENDING")),
             sa.not_(forgotten),
         )
 
@@ -261,14 +245,14 @@ class Queue:
         """Take back places whose turn was overtaken, with the commit of ``connection``: left
         there they would count against a rate limit and come out before newer ones. A download
         goes on: its files are wanted as long as the delivery is."""
-        place = _places(connection)
+        place = dbosclient.places(connection)
         own = [_workflow_id(delivery_id, turn) for delivery_id, turn in turns]
         for start in range(0, len(own), _AT_ONCE):
             connection.execute(
                 sa.update(place)
                 .where(
                     place.c.workflow_uuid.in_(own[start : start + _AT_ONCE]),
-                    place.c.status.in_(_WAITING),
+                    place.c.status.in_(WAITING),
                 )
                 .values(status="CANCELLED", completed_at=int(time.time() * 1000))
             )
@@ -300,4 +284,5 @@ class Queue:
 
     def close(self) -> None:
         """Let go of the client; the engine stays open."""
+        self.reports.close()
         self._client.destroy()

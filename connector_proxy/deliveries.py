@@ -17,7 +17,15 @@ from connector_proxy.errors import NotPossible
 from connector_proxy.instance import WORKING, InstanceLock
 from connector_proxy.lookup import Criteria, Place, StoredProcess
 from connector_proxy.pauses import Pauses
-from connector_proxy.records import Change, Decision, Delivery, State, Verdict
+from connector_proxy.records import (
+    Change,
+    Decision,
+    Delivery,
+    Report,
+    ReportState,
+    State,
+    Verdict,
+)
 from connector_proxy.retention import Pruned, Retention
 from connector_proxy.settings import Settings
 from connector_proxy.turns import Turns, is_over
@@ -35,7 +43,7 @@ class Deliveries:
     def __init__(self, settings: Settings, database: Database, queue: Queue) -> None:
         self._database = database
         self._queue = queue
-        self._turns = Turns(queue)
+        self._turns = Turns(settings, queue)
         self._pauses = Pauses(self._turns)
         self._retention = Retention(settings, database, queue)
 
@@ -78,6 +86,12 @@ class Deliveries:
         than ``before``."""
         with self._database.read() as connection:
             return audit.search(connection, delivery_id=delivery_id, before=before, limit=limit)
+
+    def reports(self, *states: ReportState, limit: int | None = None) -> list[Report]:
+        """What CI 360 was told or is to be told and stands in one of ``states``, the oldest
+        first."""
+        with self._database.read() as connection:
+            return lookup.reported(connection, states, limit)
 
     def replay(self, delivery_id: str, by: Decision) -> Delivery:
         """Carry a delivery out again with the payload that is kept, at once. Raises

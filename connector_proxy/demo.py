@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,10 +25,11 @@ from typing import Any
 
 import requests
 
+from connector_proxy.circle import circle
 from connector_proxy.conffiles import ENVIRONMENT_PREFIX
 from connector_proxy.dataset.place import MANIFEST, read_manifest
 from connector_proxy.dataset.shelf import first_rows
-from connector_proxy.emulator import Emulator, embedded_stored_process
+from connector_proxy.emulator import Emulator, agent, embedded_stored_process
 from connector_proxy.errors import ConnectorProxyError
 from connector_proxy.intake import read_webhook
 from connector_proxy.masking import mask
@@ -36,14 +37,6 @@ from connector_proxy.progress import Progress
 from connector_proxy.settings import KEYS, Settings
 from connector_proxy.stream import encode
 from connector_proxy.values import EMBEDDED, HostPattern
-
-AGENT_HEADERS = {
-    "user-agent": "CI360",
-    "content-type": "text/plain;charset=UTF-8",
-    "accept": "application/json, application/cbor, application/*+json, */*",
-    "accept-encoding": "gzip,deflate",
-}
-"""What the agent of the general access point sends, besides an id for the call."""
 
 _COLUMNS = {
     "identity_id": "character",
@@ -64,33 +57,43 @@ class DemoFailed(ConnectorProxyError):
     """The demonstration did not come to its end; the message says where."""
 
 
-def run(settings: Settings, rows: int, emulated: bool, say: Say) -> None:
-    """Show the main job with ``rows`` customers; raises ``DemoFailed`` when it does not work."""
+def run(settings: Settings, rows: int, emulated: bool, loop: bool, say: Say) -> None:
+    """Show the main job with ``rows`` customers, and with ``loop`` that CI 360 is told how it
+    ended; raises ``DemoFailed`` or ``CircleBroken`` when it does not work."""
     folder = settings.home / "output" / "demo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DemoFailed(f"{folder} cannot be written ({error.strerror})") from None
     say(f"making {rows:,} customers")
-    with _FileServer(rows) as files, _emulator(settings, files, folder, emulated, say) as stpurl:
+    with (
+        _FileServer(rows) as files,
+        _emulator(settings, files, folder, emulated, say) as stpurl,
+        circle(say) if loop else nullcontext() as told,
+    ):
         changed = {
             "stpurl": stpurl,
             "downloadhosts": files.pattern,
             "outputfolder": str(folder),
             "logfilepath": str(folder),
             "datafolder": str(folder / "data"),
+            **(told.settings if told else {}),
         }
         with _service(settings.conf, changed, say) as url:
-            _show(url, files, folder, rows, say)
+            payload = _payload(files)
+            _show(url, payload, files, folder, rows, say)
+            if told:
+                told.show(payload, url)
 
 
-def _show(url: str, files: _FileServer, folder: Path, rows: int, say: Say) -> None:
-    payload = _payload(files)
+def _show(
+    url: str, payload: dict[str, Any], files: _FileServer, folder: Path, rows: int, say: Say
+) -> None:
     raw = json.dumps(payload).encode()
     webhook = read_webhook(raw)
     document = mask(encode(webhook.payload, webhook.stp_name).document.decode())
     say("the webhook, as the agent of CI 360 sends it:")
-    say(f"  POST {url}/ExecuteSTP  ({len(raw)} bytes, {AGENT_HEADERS['content-type']})")
+    say(f"  POST {url}/ExecuteSTP  ({len(raw)} bytes, {agent.HEADERS['content-type']})")
     say("the stream for the stored process (query strings masked):")
     say(_shortened(document.replace("><", ">\n<")))
     answer = _send(url, raw, files, say)
@@ -148,7 +151,7 @@ def _send(url: str, raw: bytes, files: _FileServer, say: Say) -> requests.Respon
         return requests.post(
             f"{url}/ExecuteSTP",
             data=raw,
-            headers={**AGENT_HEADERS, "x-ci360-con-inv-trace-id": f"demo-{uuid.uuid4()}"},
+            headers={**agent.HEADERS, "x-ci360-con-inv-trace-id": f"demo-{uuid.uuid4()}"},
             timeout=3600,
         )
     finally:

@@ -20,10 +20,11 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSPortableJSONSerializer
 
-from connector_proxy import alertqueue, attemptlog, dbosqueue, logs
+from connector_proxy import alertqueue, attemptlog, dbosclient, dbosqueue, logs
 from connector_proxy.alertqueue import Letter
 from connector_proxy.alerts.teller import Teller
 from connector_proxy.carrier import Carried, Carrier
+from connector_proxy.ci360.sending import Sending
 from connector_proxy.commits import Commits
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
@@ -64,12 +65,15 @@ class Engine:
             settings, self._carrier, self._ledger, self._written, self._tell, self._stopping
         )
         self._teller = Teller(settings, self._database, self._written, self._pulse.sent)
+        book = self._ledger.turns.reports
+        self._reports = Sending(settings, book, self._written, self._stopping)
         minutes = Minutes(
             settings,
             self._database,
             self._queue,
             self._staging,
             self._busy_with,
+            self._reports.place_lost,
             self._teller.look,
         )
         self._timer = threading.Thread(
@@ -82,9 +86,9 @@ class Engine:
         told once a second what was done."""
         DBOS(
             config={
-                "name": dbosqueue.APPLICATION,
+                "name": dbosclient.APPLICATION,
                 "system_database_engine": self._database.engine,
-                "application_version": dbosqueue.VERSION,
+                "application_version": dbosclient.VERSION,
                 "executor_id": self._settings.instance,
                 "serializer": DBOSPortableJSONSerializer(),
                 "run_migrations": False,
@@ -101,9 +105,13 @@ class Engine:
         def fetch(delivery_id: str, turn: int) -> None:
             self._turn(self._fetching.turn, delivery_id, turn)
 
-        @DBOS.workflow(name=alertqueue.WORKFLOW, max_recovery_attempts=None)
+        @DBOS.workflow(name=alertqueue.ALERTS.workflow, max_recovery_attempts=None)
         def alert(letter: dict[str, Any]) -> None:
             self._teller.send(Letter(**letter))
+
+        @DBOS.workflow(name=dbosqueue.REPORTS.workflow, max_recovery_attempts=None)
+        def tell(delivery_id: str, turn: int, kind: str, place: int) -> None:
+            self._reports.turn(delivery_id, turn, kind, place)
 
         self._queue.register()
         self._teller.register()
@@ -120,11 +128,12 @@ class Engine:
         returns whether all have ended. The others are looked at when this instance starts
         again."""
         self._stopping.set()
-        patience = math.ceil(self._settings.drainseconds) if self._in_hand else 0
+        busy = self._in_hand or self._reports.in_hand()
+        patience = math.ceil(self._settings.drainseconds) if busy else 0
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
         self._timer.join()
         self._pulse.stop()
-        if self._in_hand:
+        if self._in_hand or self._reports.in_hand():
             _log.warning("ended with %d attempts unfinished", len(self._in_hand))
             return False
         self._teller.close()

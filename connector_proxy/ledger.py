@@ -116,7 +116,7 @@ class Ledger:
     def __init__(self, settings: Settings, queue: Queue) -> None:
         self._settings = settings
         self._queue = queue
-        self.turns = Turns(queue)
+        self.turns = Turns(settings, queue)
         self._pauses = Pauses(self.turns)
 
     # -- a webhook arrives ---------------------------------------------------------------
@@ -330,6 +330,8 @@ class Ledger:
         )
         if ended.rowcount and begun.run:
             connection.execute(_NOTE_ATTEMPT, _attempt(begun, carried, following, now, cause))
+        if ended.rowcount and following.state is not State.WAITING:
+            self.turns.reports.ended(connection, delivery.delivery_id, now)
         return bool(ended.rowcount)
 
     # -- looking -------------------------------------------------------------------------

@@ -190,6 +190,8 @@ def _check_together(settings: Settings, findings: conffiles.Findings) -> None:
     with findings.gathered():
         _need_both(settings, "smtpuser", "smtppassword", CREDENTIALS_INI)
         _check_mail(settings)
+    with findings.gathered():
+        _check_gateway(settings)
 
 
 def _check_staging(settings: Settings, where: str) -> None:
@@ -215,6 +217,14 @@ def _check_mail(settings: Settings) -> None:
         raise conffiles.fault(settings.origins["smtpstarttls"], what)
 
 
+def _check_gateway(settings: Settings) -> None:
+    needed = ("gatewayurl", "tenantid", "gatewaysecret")
+    missing = [name for name in needed if not getattr(settings, name)]
+    if settings.reportvia == "gateway" and missing:
+        what = f"reportvia is gateway, but {missing[0]} is empty; write what CI 360 shows with the "
+        raise conffiles.fault(settings.origins["reportvia"], what + "access point")
+
+
 def _doubts(settings: Settings) -> Iterator[str]:
     """What is allowed, and most likely not meant."""
     for stp in ("", *settings.overrides):
@@ -228,6 +238,11 @@ def _doubts(settings: Settings) -> Iterator[str]:
         yield (
             f"{settings.origins['keepdays']}: keepdays ends before keeppayloaddays, so payloads "
             f"are kept for {settings.keepdays} days only"
+        )
+    if settings.reportvia != "off" and not settings.reportidentity:
+        yield (
+            f"{settings.origins['reportvia']}: reportidentity is empty, so CI 360 is told of "
+            "events only, and of no bulk task"
         )
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Row
 
 from connector_proxy import rows
 from connector_proxy.errors import NoSuchDelivery
-from connector_proxy.records import Delivery, State
-from connector_proxy.tables import attempts, deliveries, payloads, stored_processes
+from connector_proxy.records import Delivery, Report, ReportState, State
+from connector_proxy.tables import attempts, deliveries, payloads, reports, stored_processes
 
 Place = tuple[datetime, str]
 """Where a delivery stands in a list: when it was accepted, and its id."""
@@ -99,11 +99,12 @@ def found(connection: Connection, delivery_id: str, *, lock: bool = False) -> Ro
 
 
 def show(connection: Connection, delivery_id: str) -> Delivery:
-    """One delivery with its attempts. Raises ``NoSuchDelivery``."""
+    """One delivery with its attempts and reports. Raises ``NoSuchDelivery``."""
     row = found(connection, delivery_id)
     own = attempts.c.delivery_id == row.delivery_id
     tried = connection.execute(sa.select(attempts).where(own).order_by(attempts.c.number))
-    return rows.as_delivery(row, tried.all())
+    told = sa.select(reports).where(reports.c.delivery_id == row.delivery_id)
+    return rows.as_delivery(row, tried.all(), connection.execute(told.order_by(reports.c.turn)))
 
 
 def payload(connection: Connection, delivery_id: str) -> bytes:
@@ -111,6 +112,15 @@ def payload(connection: Connection, delivery_id: str) -> bytes:
     a whole one."""
     own = sa.select(payloads.c.body).where(payloads.c.delivery_id == delivery_id)
     return bytes(connection.execute(own).scalar_one_or_none() or b"")
+
+
+def reported(
+    connection: Connection, states: Sequence[ReportState], limit: int | None
+) -> list[Report]:
+    """Reports that stand in one of ``states``, the oldest first."""
+    own = sa.select(reports).where(reports.c.state.in_(states))
+    query = own.order_by(reports.c.placed_at, reports.c.delivery_id).limit(limit)
+    return [rows.as_report(row) for row in connection.execute(query)]
 
 
 def counts(connection: Connection) -> dict[State, int]:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from connector_proxy import secrethash
+from connector_proxy.ci360 import token
 from connector_proxy.records import Payload
 from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
@@ -171,6 +172,7 @@ def secrets_of(settings: Settings) -> list[str]:
     if address := settings.alerturl.reveal():
         path = address.partition("://")[2].partition("/")[2]
         shapes |= dict.fromkeys((address, path or address))
+    shapes |= _of_gateway(settings.tenantid.reveal(), settings.gatewaysecret.reveal())
     return sorted(shapes, key=len, reverse=True)
 
 
@@ -187,6 +189,14 @@ def _of_destination(own: Settings) -> dict[str, None]:
         if isinstance(secret, Secret) and secret:
             shapes |= dict.fromkeys(_shapes(secret.reveal()))
     return shapes
+
+
+def _of_gateway(tenant: str, secret: str) -> dict[str, None]:
+    """The secret of an access point, what it signs with, and the token that it makes."""
+    if not secret:
+        return {}
+    made = (token.key(secret).decode(), token.token(tenant, secret))
+    return dict.fromkeys((*_shapes(secret), *made))
 
 
 def _of_password(user: str, password: str) -> dict[str, None]:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
@@ -23,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 class Minutes:
-    """``in_hand`` tells the deliveries that this process is busy with, ``tell`` sees whether
-    somebody must be told something."""
+    """``in_hand`` tells the deliveries that this process is busy with, ``place_reports`` places
+    reports that were lost, ``tell`` sees whether somebody must be told something."""
 
     def __init__(
         self,
@@ -33,13 +35,15 @@ class Minutes:
         queue: Queue,
         staging: Staging,
         in_hand: Callable[[], Collection[str]],
+        place_reports: Callable[[Connection, datetime], int],
         tell: Callable[[datetime], None],
     ) -> None:
         self._database = database
         self._administration = Deliveries(settings, database, queue)
-        self._upkeep = Upkeep(queue)
+        self._upkeep = Upkeep(settings, queue)
         self._tidying = Tidying(settings, database, staging)
         self._in_hand = in_hand
+        self._place_reports = place_reports
         self._tell = tell
 
     def run(self, stopping: threading.Event) -> None:
@@ -62,8 +66,11 @@ class Minutes:
         with self._database.write() as connection:
             going_on = self._upkeep.pass_time(connection, now, self._in_hand)
             near = self._upkeep.near_deadline(connection, now)
+            reports = self._place_reports(connection, now)
         if going_on:
             _log.info("placed in the queue again: %s", _some(going_on))
+        if reports:
+            _log.info("%d reports placed in the queue again", reports)
         if near:
             _log.warning(
                 "%d waiting deliveries have presigned URLs that stop working within 15 minutes: %s",

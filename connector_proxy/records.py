@@ -95,14 +95,57 @@ class Attempt:
     next_at: datetime | None = None
 
 
+class ReportKind(StrEnum):
+    """What CI 360 is told: an event of one end of a delivery, the order to run its task again,
+    the fate of single rows."""
+
+    EVENT = "event"
+    RERUN = "rerun"
+    ROWS = "rows"
+
+
+class ReportState(StrEnum):
+    """Where a report stands. ``unreported``: it is not sent again on its own."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    UNREPORTED = "unreported"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What CI 360 is told of one end of a delivery; times in UTC.
+
+    ``turn`` is the one that ended, ``ended_as`` the state that it ended in, ``event`` the name of
+    the external event. ``code``, ``message`` and ``advice`` are those of the last try, ``status``
+    is its HTTP status, 0 where none came.
+    """
+
+    delivery_id: str
+    turn: int
+    kind: ReportKind
+    ended_as: State
+    event: str
+    state: ReportState
+    placed_at: datetime
+    changed_at: datetime
+    tries: int
+    next_at: datetime | None = None
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    advice: str = ""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One accepted webhook as the ledger knows it, without its payload; times in UTC.
 
     ``code``, ``message``, ``advice`` and ``result`` are those of the last attempt of this round.
     ``fetched_at``: its files lie on this side since then, and its deadline matters no more.
-    ``paused``: it waits because its stored process is paused. ``attempts`` are given where a
-    single delivery is looked at, else only counted. ``note`` is what an administrator wrote.
+    ``paused``: it waits because its stored process is paused. ``attempts`` and ``reports`` are
+    given where a single delivery is looked at, else attempts are only counted. ``note`` is what
+    an administrator wrote.
     """
 
     delivery_id: str
@@ -128,6 +171,7 @@ class Delivery:
     note: str = ""
     result: Mapping[str, str | int] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from connector_proxy import audit, rows
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
-from connector_proxy.records import NOT_ENDED
+from connector_proxy.records import NOT_ENDED, ReportState
 from connector_proxy.settings import Settings
-from connector_proxy.tables import attempts, deliveries, payloads
+from connector_proxy.tables import attempts, deliveries, payloads, reports
 
 _AT_ONCE = 500
 
@@ -35,8 +35,8 @@ class Retention:
         self._queue = queue
 
     def prune(self, now: datetime) -> Pruned:
-        """Remove what is older, and give the room back to the disk. What waits, runs or is held
-        stays."""
+        """Remove what is older, and give the room back to the disk. What waits, runs or is held,
+        or is still to be reported, stays."""
         oldest = now - timedelta(days=self._settings.keepdays)
         payloads_gone = self._drop_payloads(now - timedelta(days=self._settings.keeppayloaddays))
         gone = self._drop_deliveries(oldest)
@@ -67,7 +67,7 @@ class Retention:
                 still = sa.delete(deliveries).where(deliveries.c.delivery_id.in_(ids), old)
                 gone = still.returning(deliveries.c.delivery_id)
                 ids = connection.execute(gone).scalars().all()
-                for table in (payloads, attempts):
+                for table in (payloads, attempts, reports):
                     connection.execute(sa.delete(table).where(table.c.delivery_id.in_(ids)))
             count += len(ids)
         return count
@@ -79,4 +79,11 @@ class Retention:
 
 
 def _ended_before(moment: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(deliveries.c.state.not_in(NOT_ENDED), deliveries.c.changed_at < rows.ms(moment))
+    told = sa.exists().where(  # its report takes from the payload whom it is about
+        reports.c.delivery_id == deliveries.c.delivery_id, reports.c.state == ReportState.WAITING
+    )
+    return sa.and_(
+        deliveries.c.state.not_in(NOT_ENDED),
+        deliveries.c.changed_at < rows.ms(moment),
+        sa.not_(told),
+    )

@@ -8,7 +8,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from connector_proxy.records import Attempt, Delivery, Kind, State, Verdict
+from connector_proxy.records import (
+    Attempt,
+    Delivery,
+    Kind,
+    Report,
+    ReportKind,
+    ReportState,
+    State,
+    Verdict,
+)
 
 _LONGEST_TEXT = 500
 
@@ -44,7 +53,7 @@ def moment_or_none(milliseconds: int | None) -> datetime | None:
     return None if milliseconds is None else moment(milliseconds)
 
 
-def as_delivery(row: Any, tried: Iterable[Any] = ()) -> Delivery:
+def as_delivery(row: Any, tried: Iterable[Any] = (), told: Iterable[Any] = ()) -> Delivery:
     """A row as a record. A word that is no state is an error that shows it."""
     return Delivery(
         delivery_id=row.delivery_id,
@@ -70,6 +79,7 @@ def as_delivery(row: Any, tried: Iterable[Any] = ()) -> Delivery:
         note=row.note,
         result=json.loads(row.result),
         attempts=tuple(map(_as_attempt, tried)),
+        reports=tuple(map(as_report, told)),
     )
 
 
@@ -89,4 +99,24 @@ def _as_attempt(row: Any) -> Attempt:
         advice=row.advice,
         cause=row.cause,
         next_at=moment_or_none(row.next_at),
+    )
+
+
+def as_report(row: Any) -> Report:
+    """A row of the reports as a record."""
+    return Report(
+        delivery_id=row.delivery_id,
+        turn=row.turn,
+        kind=ReportKind(row.kind),
+        ended_as=State(row.ended_as),
+        event=row.event,
+        state=ReportState(row.state),
+        placed_at=moment(row.placed_at),
+        changed_at=moment(row.changed_at),
+        tries=row.tries,
+        next_at=moment_or_none(row.next_at),
+        status=row.status,
+        code=row.code,
+        message=row.message,
+        advice=row.advice,
     )

@@ -10,6 +10,9 @@ from typing import Any
 
 from connector_proxy import access, alertvalues, values
 from connector_proxy.addresses import STP, section_of
+from connector_proxy.ci360 import texts
+from connector_proxy.ci360.attributes import Attributes
+from connector_proxy.ci360.letter import Identity
 from connector_proxy.keys import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Key
 from connector_proxy.schedule import Pauses, Rate
 from connector_proxy.values import EMBEDDED, HostPattern, Secret
@@ -101,6 +104,19 @@ class Settings:
     alertto: tuple[str, ...]
     alerturl: Secret
     alertminutes: int
+    reportvia: str
+    gatewayurl: str
+    tenantid: Secret
+    gatewaysecret: Secret
+    doneevent: str
+    failedevent: str
+    heldevent: str
+    rowevent: str
+    rtcattribute: str
+    reportattributes: Attributes
+    reportidentity: Identity | None
+    reportschedule: Pauses
+    rerun: bool
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     overrides: Mapping[str, Mapping[str, Any]]
@@ -279,6 +295,32 @@ KEYS = (
     Key("opssecret", CREDENTIALS_INI, access.secrets, "", False,
         "The secret of the page and its API, or several, plain or from hash-secret; empty: both "
         "are off."),
+    Key("reportvia", SERVICE_INI, values.word("off", "gateway", "agent"), "off", False,
+        "How CI 360 is told how deliveries ended: off, through its external gateway, or through "
+        "the agent on this machine."),
+    Key("gatewayurl", SERVICE_INI, texts.gateway_url, "", False,
+        "Address of the external gateway, https://host; empty with agent: http://localhost:8080."),
+    Key("doneevent", SERVICE_INI, texts.event_name, "", True,
+        "External event for a delivery that is done; empty: none."),
+    Key("failedevent", SERVICE_INI, texts.event_name, "", True,
+        "External event for a delivery that is refused, expired or cancelled; empty: none."),
+    Key("heldevent", SERVICE_INI, texts.event_name, "", True,
+        "External event for a delivery that is held; empty: none."),
+    Key("rowevent", SERVICE_INI, texts.event_name, "", True,
+        "External event for each row that was rejected (onbadrow = reject); empty: none."),
+    Key("rtcattribute", SERVICE_INI, texts.attribute, "response_tracking_code", True,
+        "Attribute that takes the response tracking code; empty: none."),
+    Key("reportattributes", SERVICE_INI, texts.templates,
+        "state={state}, code={code}, rows={rows}, rejected_rows={rejectedRows}, "
+        "dataset={dataSet}, seconds={seconds}, message={message}", True,
+        "Attributes of these events, name={fact}, separated by commas."),
+    Key("reportidentity", SERVICE_INI, texts.identity, "", True,
+        "Whom the events of bulk tasks are about, such as subject_id:VALUE; empty: no events of "
+        "tasks."),
+    Key("reportschedule", SERVICE_INI, values.pauses, "10s 1m 10m 1h 6h 12h", False,
+        "Pauses before the second, third ... try of a report."),
+    Key("rerun", SERVICE_INI, values.flag, "False", True,
+        "Let CI 360 run a task again whose delivery expired, once for each occurrence."),
     Key("queueurl", CREDENTIALS_INI, values.queue_url, "", False,
         "Database that instances share, postgresql+psycopg://user:password@host:5432/database; "
         "empty: a file."),
@@ -295,6 +337,10 @@ KEYS = (
         "Password of that user."),
     Key("alerturl", CREDENTIALS_INI, alertvalues.alert_url, "", False,
         "Address that alerts are posted to as JSON; empty: none."),
+    Key("tenantid", CREDENTIALS_INI, values.secret, "", False,
+        "Id of the tenant, as CI 360 shows it with the access point; for the external gateway."),
+    Key("gatewaysecret", CREDENTIALS_INI, values.secret, "", False,
+        "Client secret of the access point; for the external gateway."),
     Key("host", SERVICE_PY, values.host, "127.0.0.10", False,
         "Address to listen on."),
     Key("port", SERVICE_PY, values.whole(0, 65535), "8100", False,

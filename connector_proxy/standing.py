@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from connector_proxy import rows
 from connector_proxy.database import Database
 from connector_proxy.errors import QueueUnavailable
-from connector_proxy.records import State
-from connector_proxy.tables import deliveries, stored_processes
+from connector_proxy.records import ReportState, State
+from connector_proxy.tables import deliveries, reports, stored_processes
 from connector_proxy.turns import ends_soon
 
 _AT_MOST_EVERY = 1.0
@@ -25,7 +25,7 @@ class Standing:
     """How many deliveries wait (``put_off`` of them for a paused stored process), are held, and
     wait with a deadline that is near and files that were not fetched; when the oldest that waits
     was accepted, and the last one of all; the names of paused stored processes, with who paused
-    each."""
+    each; how many reports to CI 360 are not sent again on their own."""
 
     waiting: int = 0
     put_off: int = 0
@@ -34,6 +34,7 @@ class Standing:
     oldest: datetime | None = None
     last: datetime | None = None
     paused: tuple[tuple[str, str], ...] = ()
+    unreported: int = 0
 
 
 def look(connection: Connection, now: datetime) -> Standing:
@@ -58,9 +59,11 @@ def look(connection: Connection, now: datetime) -> Standing:
         oldest=rows.moment_or_none(oldest),
         last=rows.moment_or_none(connection.execute(_LAST).scalar()),
         paused=tuple((row.stp_name, row.paused_by) for row in connection.execute(paused)),
+        unreported=connection.execute(_UNREPORTED).scalar_one(),
     )
 
 
+_UNREPORTED = sa.select(sa.func.count()).where(reports.c.state == ReportState.UNREPORTED)
 _LAST = sa.select(sa.func.max(deliveries.c.accepted_at))
 
 

@@ -123,6 +123,34 @@ alerts = sa.Table(
 ``open``: it was told and its end was not, ``latest``: the newest that was told, ``serial`` counts
 what was told."""
 
+reports = sa.Table(
+    "reports", _metadata,
+    sa.Column("delivery_id", sa.Text, nullable=False),
+    sa.Column("turn", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("occurrence_id", sa.Text, nullable=False),
+    sa.Column("ended_as", sa.Text, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("attributes", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("placed_at", sa.BigInteger, nullable=False),
+    sa.Column("changed_at", sa.BigInteger, nullable=False),
+    sa.Column("next_at", sa.BigInteger),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("code", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("advice", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("delivery_id", "turn", "kind"),
+    sa.Index("reports_by_state", "state", "placed_at"),
+    sa.Index("reports_by_occurrence", "kind", "occurrence_id"),
+)  # fmt: skip
+"""What CI 360 is told of each end of a delivery, named by the turn that ended. ``attributes`` are
+a JSON object as they were at that end, ``place`` counts places in the queue of reports, ``run``
+names the execution that sends."""
+
 version = sa.Table(
     "ledger_version", _metadata, sa.Column("version", sa.Integer, nullable=False)
 )  # fmt: skip

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector_proxy.records import Attempt, Change, Delivery, State
+from connector_proxy.records import Attempt, Change, Delivery, Report, ReportKind, State
 
 _DEEDS = {"replay": "replayed", "resolve": "resolved", "cancel": "cancelled"}
+
+_TOLD = {ReportKind.RERUN: "run the task again", ReportKind.ROWS: "rejected rows"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,12 @@ class Step:
 
 def timeline(one: Delivery, changes: Iterable[Change]) -> list[Step]:
     """What is known of a delivery in the order in which it happened, the next attempt last."""
-    steps = [_arrival(one), *map(_attempt, one.attempts), *map(_change, changes)]
+    steps = [
+        _arrival(one),
+        *map(_attempt, one.attempts),
+        *map(_change, changes),
+        *map(_report, one.reports),
+    ]
     if one.fetched_at is not None:
         steps.append(Step(one.fetched_at, "its files were fetched"))
     return sorted(steps, key=lambda step: step.at) + list(_present(one))
@@ -58,6 +65,15 @@ def _change(one: Change) -> Step:
     by = one.decision
     title = f"{_DEEDS.get(one.action, one.action)} by {by.door} {by.who}: {one.outcome}"
     return Step(by.at, title, details=(("note", by.note),) if by.note else ())
+
+
+def _report(one: Report) -> Step:
+    what = _TOLD.get(one.kind, f"event {one.event}, {one.ended_as}")
+    tries = f" after {one.tries} tries" if one.tries > 1 else ""
+    title = f"report to CI 360 ({what}): {one.state}{tries}"
+    words = (("code", one.code), ("", one.message), ("advice", one.advice))
+    details = tuple((label, text) for label, text in words if text)
+    return Step(one.changed_at, title, details=details, then=one.next_at if one.tries else None)
 
 
 def _present(one: Delivery) -> Iterator[Step]:

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from connector_proxy import masking, rows, schedule, tally
+from connector_proxy.ci360.book import Book
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.records import OPEN, State
+from connector_proxy.settings import Settings
 from connector_proxy.tables import deliveries
 
 _log = logging.getLogger(__name__)
@@ -63,8 +65,9 @@ def fresh_round(now: datetime) -> dict[str, Any]:
 class Turns:
     """Gives turns and takes them; every function takes a connection with an open transaction."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, settings: Settings, queue: Queue) -> None:
         self._queue = queue
+        self.reports = Book(settings, queue)
 
     def place(self, connection: Connection, row: Row[Any], turn: int, delay: float = 0.0) -> None:
         """Put a turn of a delivery into the queue, due after ``delay`` seconds, or in that of
@@ -147,6 +150,7 @@ class Turns:
             next_attempt_at=None,
             **words,
         )
+        self.reports.ended(connection, row.delivery_id, now)
 
     def expire(self, connection: Connection, row: Row[Any], now: datetime) -> None:
         """End a delivery whose presigned URLs have stopped working before it was carried out."""

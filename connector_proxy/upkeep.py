@@ -13,6 +13,7 @@ from connector_proxy import rows
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.pauses import Pauses
 from connector_proxy.records import OPEN, Kind, State
+from connector_proxy.settings import Settings
 from connector_proxy.tables import deliveries
 from connector_proxy.turns import Turns, change, ends_soon
 
@@ -23,9 +24,9 @@ _FORGOTTEN = timedelta(seconds=30)
 class Upkeep:
     """Called once a minute by each instance; what two do at once does no harm."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, settings: Settings, queue: Queue) -> None:
         self._queue = queue
-        self._turns = Turns(queue)
+        self._turns = Turns(settings, queue)
         self._pauses = Pauses(self._turns)
 
     def pass_time(

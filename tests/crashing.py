@@ -30,8 +30,9 @@ from connector_proxy.destinations import embedded
 from connector_proxy.emulator import Emulator, Ran, wire
 from connector_proxy.loading import load
 from connector_proxy.lookup import Criteria
-from connector_proxy.records import OPEN, Delivery, State
+from connector_proxy.records import OPEN, Delivery, ReportState, State
 from connector_proxy.settings import Settings
+from tests.gateway import as_texts, faults_of_reports, pretend
 
 ROOT = Path(__file__).resolve().parents[1]
 TRIGGERED = json.loads((ROOT / "tests/data/payloads/triggered.json").read_text(encoding="utf-8"))
@@ -362,7 +363,7 @@ class Agents:
 @dataclass
 class Figures:
     """What came of a storm. ``lost``: answered, and without an end. ``doubles``: reached the
-    stored process more than once."""
+    stored process more than once. ``untrue``: CI 360 was told twice, or not as it is listed."""
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
@@ -371,6 +372,8 @@ class Figures:
     lost: list[str] = field(default_factory=list)
     doubles: list[str] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    reports: Counter[str] = field(default_factory=Counter)
+    untrue: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -378,7 +381,8 @@ class Figures:
         return (
             f"seed {self.seed}: accepted {self.accepted}, done {self.states[State.DONE]}, "
             f"held {self.states[State.HELD]}, lost {len(self.lost)}, "
-            f"doubles {len(self.doubles)}, kills {self.kills.total()} ({killed}), "
+            f"doubles {len(self.doubles)}, reported {self.reports[ReportState.SENT]}, unreported "
+            f"{self.reports[ReportState.UNREPORTED]}, untrue {len(self.untrue)}, kills {self.kills.total()} ({killed}), "
             f"{self.seconds:.0f} seconds"
         )
 
@@ -387,6 +391,8 @@ class Figures:
         assert not self.mistakes, self.mistakes[:10]
         assert not self.lost, self.lost[:10]
         assert not self.doubles, self.doubles[:10]
+        assert not self.untrue, self.untrue[:10]
+        assert self.reports.total() == self.accepted, self.reports
         assert self.states.keys() <= {State.DONE, State.HELD}, self.states
         assert self.accepted == self.states.total()
 
@@ -400,7 +406,7 @@ def storm(
     chance = random.Random(seed)
     figures = Figures(seed)
     left_behind: list[psutil.Process] = []
-    with Emulator(Hasty(chance, 0.01, 0.3)) as emulator:
+    with Emulator(Hasty(chance, 0.01, 0.3)) as emulator, pretend(delay=0.3) as gateway:
         service = ServiceProcess(
             folder,
             stpurl=emulator.stpurl,
@@ -408,6 +414,7 @@ def storm(
             concurrency=4,
             instanceconcurrency=8,
             drainseconds=1,
+            **as_texts(gateway.url),
         )
         service.start()
         try:
@@ -421,13 +428,15 @@ def storm(
                 agents.finish()
             with known(service.settings) as deliveries:
                 _wait_for_rest(service, deliveries)
-                found = deliveries.search(limit=None)
+                found = [deliveries.show(one.delivery_id) for one in deliveries.search(limit=None)]
             records = {one: service.record(one) for one in agents.answered.values()}
         finally:
             service.end()
     assert all(map(ended, left_behind)), "a working process outlived its time"
     figures.mistakes += agents.mistakes
     _reckon(figures, agents.answered, found, records, emulator)
+    figures.reports.update(str(report.state) for one in found for report in one.reports)
+    figures.untrue += faults_of_reports(found, gateway)
     figures.seconds = time.monotonic() - began
     return figures
 
@@ -452,7 +461,8 @@ def _wait_for_rest(service: ServiceProcess, deliveries: Deliveries) -> None:
 
     def left() -> int:
         counts = deliveries.counts()
-        return sum(counts[state] for state in open_states)
+        untold = deliveries.reports(ReportState.WAITING)
+        return sum(counts[state] for state in open_states) + len(untold)
 
     try:
         while before := left():

@@ -30,12 +30,23 @@ TABLE_PASSWORD = "Zq2table/p@ss"
 OLD_PASSWORD, NEW_PASSWORD = "Zq3agent&old", "Zq4agent new"
 TOKEN, KEY = "Zq5token/", "Zq6 key&"
 OPS_SECRET = "ZqAops+secret"
+TENANT, GATEWAY_SECRET = "ZqBtenant", "ZqCgateway+secret/of an access point"
 WRONG = "Zq7wrong"
 SIGNED = "Zq8signed"
 PERSON = "Zq9 Jané <O'Neil>"
 ROW = "Zq0row"
 
-CREDENTIALS = ("Zq1stp", "Zq2table", "Zq3agent", "Zq4agent", "Zq5token", "Zq6", "ZqAops")
+CREDENTIALS = (
+    "Zq1stp",
+    "Zq2table",
+    "Zq3agent",
+    "Zq4agent",
+    "Zq5token",
+    "Zq6",
+    "ZqAops",
+    "ZqBtenant",
+    "ZqCgateway",
+)
 SENT = (WRONG, SIGNED)
 CUSTOMERS = ("Zq9", ROW)
 
@@ -215,7 +226,8 @@ class Echo:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 said = f"{self.requestline}\n{self.headers}\n{body}"
                 echo.said.append(said)
-                shape, status = re.findall(rf"({'|'.join(SHAPES)})(\d{{3}})", self.path)[0]
+                told = re.findall(rf"({'|'.join(SHAPES)})(\d{{3}})", self.path + body)
+                shape, status = told[0]
                 answer = SHAPES[shape](said).encode()
                 more = {"Location": "/logon?from=" + quote(said[:2000])} if status == "302" else {}
                 send(int(status), answer, **more)(self)

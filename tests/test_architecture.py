@@ -120,6 +120,7 @@ def test_a_broad_except_stands_only_at_the_loops_of_threads_that_must_live(name:
         "health/running": 1,
         "worker": 1,
         "acceptor": 1,
+        "ci360/sending": 1,
     }.get(name, 0)
 
 

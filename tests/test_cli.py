@@ -345,7 +345,7 @@ def test_preview_reads_standard_input(conf: Path) -> None:
     assert "stored process: OneCustomer (triggered)" in result.output
 
 
-@pytest.mark.parametrize("options", [[], ["--emulated"]])
+@pytest.mark.parametrize("options", [[], ["--emulated"], ["--loop"]])
 def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "connector_proxy", "demo", "--conf", str(conf), "--rows", "25", *options],
@@ -356,11 +356,14 @@ def test_the_demonstration_shows_the_main_job(options: list[str], conf: Path) ->
     assert "<stpName>Download File</stpName>" in result.stdout
     assert '"rows": 25' in result.stdout
     assert "identity_id | customer_id | full name" in result.stdout
-    dataset = Path(result.stdout.strip().splitlines()[-1].removeprefix("the dataset lies at "))
+    place = next(one for one in result.stdout.splitlines() if one.startswith("the dataset lies"))
+    dataset = Path(place.removeprefix("the dataset lies at "))
     assert pyarrow.parquet.read_metadata(dataset).num_rows == 25
     assert "birth_dt date" in result.stdout
     log = (dataset.parent / "connector-proxy.log").read_text(encoding="utf-8")
-    assert f'"destination": "{"sas" if options else "embedded"}"' in log
+    assert f'"destination": "{"sas" if "--emulated" in options else "embedded"}"' in log
+    told = "CI 360 was told of 10 deliveries, of each once" in result.stdout
+    assert told is ("--loop" in options)
     assert "X-Amz-Signature=" not in (result.stdout + log).replace("X-Amz-Signature=<masked>", "")
 
 

@@ -17,7 +17,7 @@ from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator import Emulator
 from connector_proxy.intake import read_webhook
 from connector_proxy.ledger import Arrival, Ledger
-from connector_proxy.records import State
+from connector_proxy.records import ReportState, State
 from tests.conftest import PAYLOADS
 from tests.crashing import (
     PATIENCE,
@@ -25,11 +25,13 @@ from tests.crashing import (
     ServiceProcess,
     arrived,
     ended,
+    known,
     storm,
     triggered,
     wait_until,
 )
 from tests.filestore import Dripping, FileStore, asked, s3
+from tests.gateway import as_texts, faults_of_reports, pretend
 
 KILLS = 25
 
@@ -283,3 +285,56 @@ def test_it_ends_within_its_time_though_an_attempt_does_not(
     service.start()
     service.ends_as(delivery_id, State.HELD)
     assert arrived(sas).total() == 1
+
+
+def test_a_report_that_was_being_sent_is_listed_and_never_sent_again(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    gate.open()
+    with pretend(delay=2.0) as gateway:
+        service = started(**as_texts(gateway.url))
+        delivery_id = service.accept(triggered())
+        wait_until("the event arrives", lambda: gateway.received.events)
+        service.kill_both()
+        service.start()
+        with known(service.settings) as deliveries:
+            wait_until("it is listed", lambda: deliveries.reports(ReportState.UNREPORTED))
+            (report,) = deliveries.show(delivery_id).reports
+    assert report.code == "report_unknown"
+    assert len(gateway.received.events) == 1
+
+
+def test_a_report_that_waits_is_sent_by_the_next_process(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    gate.open()
+    with pretend(fail="busy") as gateway:
+        service = started(**as_texts(gateway.url) | {"reportschedule": "3s 3s 3s"})
+        delivery_id = service.accept(triggered())
+        wait_until("the gateway is asked", lambda: _tries(service))
+        service.kill_both()
+        gateway.fail = ""
+        service.start()
+        wait_until("the event arrives", lambda: gateway.received.events)
+        with known(service.settings) as deliveries:
+            wait_until("it is sent", lambda: deliveries.reports(ReportState.SENT))
+            assert not list(faults_of_reports([deliveries.show(delivery_id)], gateway))
+
+
+def _tries(service: ServiceProcess) -> int:
+    with known(service.settings) as deliveries:
+        return sum(report.tries for report in deliveries.reports(ReportState.WAITING))
+
+
+def test_reports_in_hand_get_their_time_when_the_service_is_told_to_end(
+    started: Starter, sas: Emulator, gate: Gate
+) -> None:
+    gate.open()
+    with pretend(delay=2.0) as gateway:
+        service = started(drainseconds=PATIENCE, **as_texts(gateway.url))
+        service.accept(triggered())
+        wait_until("the event arrives", lambda: gateway.received.events)
+        service.tell_to_end()
+        assert service.wait() == 0
+        with known(service.settings) as deliveries:
+            assert len(deliveries.reports(ReportState.SENT)) == 1

@@ -51,7 +51,7 @@ class Staged(Books):
 
     def near(self) -> list[str]:
         with self.database.read() as connection:
-            return Upkeep(self.queue).near_deadline(connection, self.clock)
+            return Upkeep(self.settings, self.queue).near_deadline(connection, self.clock)
 
     def placed_turns(self) -> set[str]:
         """Places to come, without the id of the delivery."""

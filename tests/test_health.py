@@ -344,3 +344,14 @@ def test_a_killed_working_process_is_told_and_forgiven(
         assert worker()["condition"] == "warn"
     finally:
         service.end()
+
+
+@pytest.mark.parametrize(("count", "condition"), [(0, "ok"), (2, "warn")])
+def test_ends_that_ci_360_was_not_told_of_are_a_warning_where_it_is_told(
+    settings: Settings, count: int, condition: str
+) -> None:
+    standing = Standing(unreported=count)
+    assert "reports" not in [one.name for one in looks.of_standing(standing, settings, NOON)]
+    telling = replace(settings, reportvia="agent")
+    (check,) = [one for one in looks.of_standing(standing, telling, NOON) if one.name == "reports"]
+    assert check.condition == condition

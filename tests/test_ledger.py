@@ -81,7 +81,9 @@ class Books:
 
     def pass_time(self, in_hand: Collection[str] = ()) -> list[str]:
         with self.database.write() as connection:
-            return Upkeep(self.queue).pass_time(connection, self.clock, lambda: in_hand)
+            return Upkeep(self.settings, self.queue).pass_time(
+                connection, self.clock, lambda: in_hand
+            )
 
     def turn(self, accepted: Accepted) -> int:
         with self.database.read() as connection:

@@ -20,6 +20,7 @@ from tests.filestore import FileStore, s3, send, short
 from tests.hunting import (
     CREDENTIALS,
     CUSTOMERS,
+    GATEWAY_SECRET,
     KEY,
     NEW_PASSWORD,
     OPS_SECRET,
@@ -28,6 +29,7 @@ from tests.hunting import (
     SAS_PASSWORD,
     SENT,
     SIGNED,
+    TENANT,
     TOKEN,
     WRONG,
     Echo,
@@ -122,6 +124,35 @@ def test_with_a_server_that_repeats_all_that_it_was_told(
         assert any(SIGNED in one or PERSON.split()[0] in one for one in echo.said)
         assert any("Authorization: Basic" in one for one in echo.said)
     nothing_came_to_light(service, attempts=len(bodies))
+
+
+def test_with_a_gateway_that_repeats_all_that_it_was_told(launch: Launch, tmp_path: Path) -> None:
+    """The name of the event tells how it answers."""
+    names = list(echoes())
+    sections = "\n".join(f"[stp:{name}]\ndoneevent = {name}" for name in names)
+    with Echo() as echo:
+        service = WithPassword(tmp_path / "x", f"gatewayurl = {echo.url}\n{sections}",
+            reportvia="gateway", tenantid=TENANT, gatewaysecret=GATEWAY_SECRET, reportschedule="",
+        )  # fmt: skip
+        launch(service)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(service.post, map(event, names)))
+        wait_until("all were told", lambda: len(echo.said) >= len(names))
+        wait_until("all are settled", lambda: "\n0 waiting, " in _said(service, "report"))
+        listed = _said(service, "report")
+        delivery_id = next(line for line in listed.splitlines() if "report_refused" in line)[:32]
+        assert "report_refused" in _said(service, "report", delivery_id)
+        assert "datahub_id" in _said(service, "report", delivery_id, "--dry-run")
+        assert " gateway: " in _said(service, "check")
+        assert any("Authorization: Bearer" in one and PERSON[:3] in one for one in echo.said)
+    nothing_came_to_light(service, attempts=len(names))
+
+
+def _said(service: Hunted, *words: str) -> str:
+    """What a command says; it is kept as an answer."""
+    said = service.command(*words)
+    service.answered.append(said.stdout + said.stderr)
+    return said.stdout
 
 
 def test_with_each_failure_of_a_download_and_of_a_dataset(

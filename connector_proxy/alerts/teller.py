@@ -43,7 +43,7 @@ class Teller:
     ) -> None:
         self._settings = settings
         self._database = database
-        self._queue = AlertQueue(database.engine)
+        self._queue = AlertQueue(database.engine, settings.instance)
         self._written = written
         self._told = told
         self._ways = channels.configured(settings)

@@ -17,10 +17,12 @@ import click
 from connector_proxy import __version__, asjson, configuration, demo, platforms
 from connector_proxy.addresses import section_of
 from connector_proxy.alerts import channels
+from connector_proxy.cli.ci360 import emulate_ci360
 from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import datasets
 from connector_proxy.cli.deliveries import deliveries
 from connector_proxy.cli.files import convert, fetch
+from connector_proxy.cli.reports import report
 from connector_proxy.cli.sas import sas
 from connector_proxy.cli.winservice import service as windows_service
 from connector_proxy.emulator import (
@@ -63,7 +65,9 @@ def cli() -> None:
 cli.add_command(convert)
 cli.add_command(datasets)
 cli.add_command(deliveries)
+cli.add_command(emulate_ci360)
 cli.add_command(fetch)
+cli.add_command(report)
 cli.add_command(sas)
 cli.add_command(windows_service)
 
@@ -107,8 +111,8 @@ def _stop(service: Service) -> None:
 def check(conf: Path | None, as_json: bool, alert: bool) -> None:
     """Show the effective configuration and try what the service will need.
 
-    Credentials are sent to databases and, with --alert, to the mail server; never to SAS. Ends
-    with 1 when something is at fault.
+    Credentials are sent to databases, to the gateway of CI 360 and, with --alert, to the mail
+    server; never to SAS. Ends with 1 when something is at fault.
     """
     settings = loaded(conf)
     checks = [*run_checks(settings), *(channels.try_out(settings) if alert else ())]
@@ -158,10 +162,11 @@ def preview(conf: Path | None, payload: Any) -> None:
 @conf_option
 @click.option("--rows", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--emulated", is_flag=True, help="Call a pretend SAS server over HTTP.")
-def demo_command(conf: Path | None, rows: int, emulated: bool) -> None:
+@click.option("--loop", is_flag=True, help="Let a pretend CI 360 be told how it ended.")
+def demo_command(conf: Path | None, rows: int, emulated: bool, loop: bool) -> None:
     """Show the main job on this machine: webhook in, stored process called, dataset out."""
     try:
-        demo.run(loaded(conf), rows, emulated, click.echo)
+        demo.run(loaded(conf), rows, emulated, loop, click.echo)
     except ConnectorProxyError as error:
         end(error)
 

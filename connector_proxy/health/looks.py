@@ -73,6 +73,8 @@ def of_standing(standing: Standing, settings: Settings, now: datetime) -> Iterat
     yield _paused(standing)
     last = f"accepted {_ago(now - standing.last)} ago" if standing.last else "none yet"
     yield Check("last webhook", Condition.OK, last)
+    if settings.reportvia != "off":
+        yield _reports(standing)
 
 
 def _oldest(standing: Standing, limit: timedelta, now: datetime) -> Check:
@@ -109,6 +111,13 @@ def _paused(standing: Standing) -> Check:
         "connector-proxy deliveries resume STP ends a pause."
     )
     return Check("paused", Condition.WARN, ", ".join(told), advice)
+
+
+def _reports(standing: Standing) -> Check:
+    if not standing.unreported:
+        return Check("reports", Condition.OK, "CI 360 was told of every end, or will be")
+    message = f"CI 360 was not told of {standing.unreported} ends"
+    return Check("reports", Condition.WARN, message, "See why: connector-proxy report")
 
 
 _BY = {BY_FAILURES: "after failures", BY_ADMINISTRATOR: "by an administrator"}

@@ -1,5 +1,5 @@
 """The checks of ``connector-proxy check``: what the service will need when it starts. Credentials
-are never sent, but to databases."""
+are never sent, but to databases and the gateway of CI 360."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from connector_proxy import access, conffiles, masking, platforms, secrethash
 from connector_proxy.database import FILE, Database, advice, why
-from connector_proxy.health import folders, hosts, stores
+from connector_proxy.health import folders, gateway, hosts, stores
 from connector_proxy.health.check import Check, Condition
 from connector_proxy.keys import CREDENTIALS_INI
 from connector_proxy.settings import Settings
@@ -24,7 +24,8 @@ from connector_proxy.settings import Settings
 RELEASED = datetime.date(2026, 11, 21)
 """No clock can be right that shows an earlier day than the release of this version."""
 _PASSWORD = re.compile(
-    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl|secretkey|sastoken)"
+    r"^[ \t]*((\w+password|bearertoken|headervalue|opssecret|alerturl|secretkey|sastoken"
+    r"|gatewaysecret)"
     r"[ \t]*[=:][ \t]*\S"
     r"|(queueurl|datasettable)[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
     re.IGNORECASE | re.MULTILINE,
@@ -58,6 +59,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from hosts.table_databases(settings)
     yield from hosts.stored_process_hosts(settings)
     yield from stores.object_stores(settings)
+    yield from gateway.external_gateway(settings)
     yield _credentials([one for one in every if one.on_sas])
     yield from _readable_by_others(settings.conf / CREDENTIALS_INI)
     yield _clock(datetime.datetime.now(datetime.UTC).date())

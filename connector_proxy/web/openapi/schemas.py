@@ -7,7 +7,7 @@ from typing import Any
 
 from connector_proxy.audit import LONGEST_NOTE
 from connector_proxy.health.check import Condition
-from connector_proxy.records import Kind, State, Verdict
+from connector_proxy.records import Kind, ReportKind, ReportState, State, Verdict
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -96,6 +96,22 @@ _OF_ATTEMPT = {
     "advice": TEXT,
     "nextAttemptAt": MOMENT,
 }
+_REPORT = {
+    "kind": one_of(ReportKind),
+    "endedAs": one_of(State),
+    "state": one_of(ReportState),
+    "tries": WHOLE,
+    "placedAt": MOMENT,
+    "changedAt": MOMENT,
+}
+_OF_REPORT = {
+    "event": TEXT,
+    "nextTryAt": MOMENT,
+    "status": WHOLE,
+    "code": TEXT,
+    "message": TEXT,
+    "advice": TEXT,
+}
 _ACCEPTED = {"status": TEXT, "deliveryId": ID, "requestId": TEXT, "stpName": TEXT}
 _EACH = several(ANY_OBJECT)
 """Where a webhook has several destinations: what is answered for each."""
@@ -150,12 +166,17 @@ SCHEMAS: dict[str, Schema] = {
         deliveries=_EACH,
     ),
     "Attempt": record(_ATTEMPT, **_OF_ATTEMPT),
+    "Report": record(_REPORT, **_OF_REPORT),
     "ToldAttempt": record(
         _ATTEMPT,
         **_OF_ATTEMPT,
         said={**TEXT, "description": "What the other side said, masked."},
     ),
-    "Delivery": record({**_DELIVERY, "attempts": several(named("Attempt"))}, **_OF_DELIVERY),
+    "Delivery": record(
+        {**_DELIVERY, "attempts": several(named("Attempt"))},
+        **_OF_DELIVERY,
+        reports=several(named("Report")),
+    ),
     "ListedDelivery": record({**_DELIVERY, "attempts": WHOLE}, **_OF_DELIVERY),
     "ToldDelivery": record(
         {
@@ -164,6 +185,7 @@ SCHEMAS: dict[str, Schema] = {
             "changes": several(named("Change")),
         },
         **_OF_DELIVERY,
+        reports=several(named("Report")),
     ),
     "Change": record(
         {

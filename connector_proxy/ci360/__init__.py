@@ -1,0 +1,1 @@
+"""CI 360 is told how a delivery ended, by an external event."""
