@@ -90,6 +90,19 @@ def to_disk(path: Path) -> None:
         os.close(number)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Make ``path`` a file with ``text`` that only its owner may use; it is on the disk when this
+    returns. Whoever reads it sees what was there before, or all of it."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(number)
+    rename(fresh, path)
+
+
 def make_private(path: Path) -> None:
     """Let nobody but the owner use a file or folder. On Windows it has the permissions of the
     folder above, which an administrator sets."""

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import re
 import secrets
 import shutil
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from connector_proxy import dataset
+from connector_proxy import dataset, platforms
 from connector_proxy.download import Downloader, Fetched, Progress, disk_error
 from connector_proxy.loglines import Facts
 from connector_proxy.records import Payload
@@ -77,7 +76,7 @@ def _fetch_one(downloader: Downloader, url: str, target: Path, progress: Progres
     )
     _log.info("fetched %s", _facts(target.name, fetched, time.monotonic() - started))
     facts = {"source": source, "length": fetched.length, "sha256": fetched.sha256}
-    note.write_text(json.dumps(facts), encoding="utf-8")
+    platforms.write_whole(note, json.dumps(facts))
     return fetched.sha256
 
 
@@ -143,13 +142,8 @@ class Staging:
         try:
             with suppress(FileNotFoundError):
                 return path.read_text(encoding="ascii")
-            token, fresh = secrets.token_urlsafe(32), path.with_suffix(".new")
-            with suppress(FileNotFoundError):
-                fresh.unlink()
-            number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(number, "w", encoding="ascii") as file:
-                file.write(token)
-            fresh.replace(path)  # whole, or not at all
+            token = secrets.token_urlsafe(32)
+            platforms.write_whole(path, token)
         except OSError as error:
             raise disk_error(path, error, "address of the files") from None
         return token

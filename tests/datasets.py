@@ -17,7 +17,7 @@ import pyreadstat
 
 from connector_proxy import dataset
 from connector_proxy.dataset import Column, Made, Origin, Wanted
-from connector_proxy.dataset.tables import OCCURRENCE, VERSION
+from connector_proxy.dataset.tables import OCCURRENCE, OWN
 
 Table = list[tuple[Any, ...]]
 _NUMBERED = itertools.count()
@@ -59,6 +59,7 @@ class Maker:
         *formats: str,
         occurrence: str = "",
         task: str = "T",
+        delivery: str = "",
         **wanted: Any,
     ) -> Made:
         run = occurrence or f"o-{next(_NUMBERED)}"
@@ -70,7 +71,7 @@ class Maker:
                 Path(name) / "data",
                 self.folder,
                 Path(name) / "part",
-                Origin(task, run, "tracked"),
+                Origin(task, run, "tracked", delivery),
                 Wanted(formats or ("parquet",), table=self.table, **wanted),
             )
 
@@ -88,7 +89,7 @@ class Maker:
             found = connection.execute(
                 f"SELECT * FROM t WHERE {OCCURRENCE} = %s", (made.manifest["occurrence"],)
             ).fetchall()
-        return [row[2:] for row in found]
+        return [row[len(OWN) :] for row in found]
 
     def left(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir())
@@ -105,7 +106,7 @@ def _of_csv(path: Path, made: Made) -> Table:
 
 
 def _of_duckdb(path: Path, made: Made) -> Table:
-    query = f"SELECT * EXCLUDE ({OCCURRENCE}, {VERSION}) FROM t WHERE {OCCURRENCE} = ?"
+    query = f"SELECT * EXCLUDE ({', '.join(OWN)}) FROM t WHERE {OCCURRENCE} = ?"
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(query, [made.manifest["occurrence"]]).fetchall()
 

@@ -152,7 +152,16 @@ def test_a_name_that_fits_none_or_two_is_told(conf: Path, output: Path) -> None:
 def test_other_json_files_are_no_datasets(conf: Path, output: Path) -> None:
     (output / "other.json").write_text('{"a": 1}')
     (output / "broken.json").write_text("{")
+    (output / "foreign.json").write_text('{"dataset": "theirs", "files": 3}')
     assert len(json.loads(run("datasets", "list", "--conf", conf, "--json").output)) == 1
+
+
+def test_control_characters_of_a_value_reach_no_terminal(conf: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("\x1b[2J\x1b]0;x\x07\n")
+    (tmp_path / "m").write_text('[{"columnName": "a"}]')
+    run("convert", "--conf", conf, tmp_path / "d.csv", tmp_path / "m")
+    shown = run("datasets", "head", "--conf", conf, "d").output
+    assert shown.splitlines() == ["a", r"\x1b[2J\x1b]0;x\x07"]
 
 
 def test_datasets_are_removed_by_age_with_all_their_files(output: Path) -> None:
@@ -169,6 +178,7 @@ def test_a_manifest_that_names_files_elsewhere_removes_nothing_there(
     (tmp_path / "precious").write_text("x")
     manifest = {
         "dataset": "bad",
+        "madeBy": "connector-proxy 1",
         "finishedAt": "2020-01-01T00:00:00+00:00",
         "files": [{"name": "../../precious"}, {"name": str(tmp_path / "precious")}],
     }

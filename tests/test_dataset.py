@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -400,6 +401,26 @@ def test_versions_lie_beside_each_other(maker: Maker) -> None:
     assert len(maker.left()) == 6
 
 
+def test_a_delivery_has_one_version_however_often_it_is_tried(maker: Maker) -> None:
+    """An attempt may be cut off behind its dataset, before anybody has written down that it is."""
+    head = columns("numeric")
+    names = [
+        maker.make(data, head, "parquet", occurrence="o", delivery=own, on_existing="version").name
+        for own, data in (("a", b"1\n"), ("b", b"2\n"), ("a", b"3\n"), ("b", b"4\n"))
+    ]
+    assert names == ["T_o", "T_o_2", "T_o", "T_o_2"]
+    assert maker.left() == ["T_o.json", "T_o.parquet", "T_o_2.json", "T_o_2.parquet"]
+    for form in ("duckdb", "table"):
+        for own, value in (("a", b"1\n"), ("b", b"2\n"), ("a", b"3\n")):
+            maker.make(
+                value, head, form, occurrence="o", task=form, delivery=own, on_existing="version"
+            )
+        assert all_rows(maker, form, form if form == "duckdb" else '"table"') == [
+            ("o", 2, "b", 2.0),
+            ("o", 3, "a", 3.0),
+        ]
+
+
 def test_rows_of_tables_are_replaced_or_kept_as_versions(maker: Maker) -> None:
     for form in ("duckdb", "table"):
         task = f"again {form}"
@@ -410,9 +431,9 @@ def test_rows_of_tables_are_replaced_or_kept_as_versions(maker: Maker) -> None:
             b"4\n", columns("numeric"), form, occurrence="o", task=task, on_existing="version"
         )
         assert all_rows(maker, form, f"again_{form}") == [
-            ("o", 1, 2.0),
-            ("other", 1, 3.0),
-            ("o", 2, 4.0),
+            ("o", 1, "", 2.0),
+            ("other", 1, "", 3.0),
+            ("o", 2, "", 4.0),
         ]
 
 
@@ -493,6 +514,39 @@ def test_a_packed_file_stops_where_the_disk_would_be_full(maker: Maker) -> None:
         maker.make(zipped(b"1\n" * 1000), columns("numeric"), reserve=1 << 60)
     assert caught.value.code == "disk_low"
     assert maker.left() == []
+
+
+def test_a_transport_file_that_would_fill_the_disk_is_not_begun(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One long text makes every row long."""
+    data = b"x" * 1000 + b"\n" + b"y\n" * 99
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=150_000))
+    with pytest.raises(Unavailable, match="transport file of 100,000 bytes") as caught:
+        maker.make(data, columns("character"), "xpt", reserve=100_000)
+    assert caught.value.code == "disk_low"
+    assert maker.left() == []
+    assert maker.make(data, columns("character"), "xpt", reserve=10_000).rows == 100
+
+
+def test_a_failure_inside_of_a_duckdb_file_is_told_and_lets_go_of_it(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB ends a transaction by itself where it runs out of memory; what comes behind must not
+    hide that."""
+    run, broken = duck.Duck.run, []
+
+    def cramped(own: duck.Duck, statement: str) -> Any:
+        if statement.startswith("INSERT") and not broken:
+            broken.append(statement)
+            run(own, "ROLLBACK")
+            raise duck.Cramped
+        return run(own, statement)
+
+    monkeypatch.setattr(duck.Duck, "run", cramped)
+    made = maker.make(b"1\n2\n", columns("numeric"), "duckdb", occurrence="o")
+    assert broken and (made.rows, made.rejected) == (2, 0)
+    assert sorted(maker.rows(made, "duckdb")) == [(1.0,), (2.0,)]
 
 
 MEMORY = """

@@ -331,6 +331,9 @@ def test_staged_files_are_served_whole_and_in_parts(door: Door) -> None:
     assert (part.status_code, part.content) == (206, ROWS[4:])
     beyond = requests.get(door.address, headers={"Range": "bytes=4000-"}, timeout=10)
     assert beyond.status_code == 416
+    other = requests.get(door.address, headers={"If-Match": '"another"'}, timeout=10)
+    assert other.status_code == 412
+    assert other.json()["error"]["code"] == "precondition_failed"
     head = requests.head(door.address, timeout=10)
     assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(ROWS)))
 
@@ -350,6 +353,23 @@ def test_each_read_is_one_line_of_log_without_the_token(
     assert "GET data status=206 range=bytes=4- bytes=11" in lines[0]
     assert token not in ours
     assert len(token) >= 43
+
+
+def test_who_stops_reading_gives_the_thread_back(
+    door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("connector_proxy.web.connections.STALLED_SECONDS", 1.0)
+    folder = door.service.settings.downloadfolder / door.answer.json()["deliveryId"]
+    with (folder / "data").open("wb") as file:
+        file.truncate(60 << 20)
+    with caplog.at_level(logging.INFO):
+        with requests.get(door.address, stream=True, timeout=10) as answer:
+            assert answer.raw.read(10) == bytes(10)
+            (line,) = wait_until(
+                "ended", lambda: [one for one in caplog.messages if "staged file" in one]
+            )
+        assert wait_until("told", lambda: "1 answers were not read for 1 s" in caplog.text)
+    assert int(re.findall(r"bytes=(\d+)", line)[0]) < 60 << 20
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.dataset import shelf
 from connector_proxy.dataset.shelf import Manifest
 from connector_proxy.errors import NotPossible
+from connector_proxy.masking import printable
 from connector_proxy.settings import Settings
 
 _SHOWN = 40
@@ -84,7 +85,7 @@ def head(conf: Path | None, folder: Path | None, rows: int, name: str) -> None:
     if not shown:
         end(NotPossible("Its rows are in no file that can be shown.", advice="Look at its table."))
     for row in shown:
-        click.echo(" | ".join(" ".join(value.split())[:_SHOWN] for value in row))
+        click.echo(" | ".join(printable(" ".join(value.split())[:_SHOWN]) for value in row))
 
 
 def _folders(settings: Settings, folder: Path | None) -> list[Path]:

@@ -19,7 +19,7 @@ from connector_proxy.cli.common import conf_option, end, loaded
 from connector_proxy.cli.datasets import file_lines
 from connector_proxy.dataset import Made, Origin, Wanted
 from connector_proxy.dataset.place import UNFINISHED, dataset_name
-from connector_proxy.errors import ConnectorProxyError, NotPossible, Unavailable
+from connector_proxy.errors import ConnectorProxyError, NotPossible, Refused, Unavailable
 from connector_proxy.progress import Progress
 from connector_proxy.settings import Settings
 
@@ -116,6 +116,10 @@ def _downloaded(urls: dict[str, str], folder: Path, settings: Settings) -> stagi
         )
     except KeyboardInterrupt:
         end(NotPossible("Interrupted.", advice=f"The same command goes on; so far: {folder}"))
+    except Refused:
+        if not any(path.stat().st_size for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     except Unavailable as error:
         cause = f" ({masking.foreign(error.cause, ())})" if error.cause else ""
         end(Unavailable(f"{error}{cause}", advice="The same command goes on where it was."))

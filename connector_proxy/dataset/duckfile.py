@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from connector_proxy.dataset.columns import Kind
-from connector_proxy.dataset.duck import Duck, identifier, literal, select
+from connector_proxy.dataset.duck import Cramped, Duck, Misread, identifier, literal, select
 from connector_proxy.dataset.formats import Material, copied
-from connector_proxy.dataset.tables import OCCURRENCE, VERSION, Plan, plan
+from connector_proxy.dataset.tables import (
+    DELIVERY,
+    OCCURRENCE,
+    VERSION,
+    Origin,
+    Plan,
+    own_columns,
+    plan,
+)
 from connector_proxy.errors import Unavailable
 
 FILE = "datasets.duckdb"
@@ -34,24 +43,24 @@ class DuckFile:
         self._lock = FileLock(folder / f".{FILE}.lock")
         self._attached = False
 
-    def load(self, material: Material, occurrence: str, on_existing: str) -> None:
+    def load(self, material: Material, origin: Origin, on_existing: str) -> None:
         """Put the rows in, instead of what an earlier ``load`` or an earlier run put in."""
         self._undo()
         self._attach()
         loaded = False
         try:
-            self._insert(material, occurrence, on_existing)
+            self._insert(material, origin, on_existing)
             loaded = True
         finally:
             if not loaded:
                 self._undo()
 
-    def _insert(self, material: Material, occurrence: str, on_existing: str) -> None:
+    def _insert(self, material: Material, origin: Origin, on_existing: str) -> None:
         self._duck.run("BEGIN")
         made = plan(self._existing(), material.columns, material.kinds)
         self._alter(made)
-        version = self._version(occurrence, on_existing)
-        own = (f"{literal(occurrence)} AS {OCCURRENCE}", f"{version} AS {VERSION}")
+        version = self._version(origin, on_existing)
+        own = own_columns(literal(origin.occurrence), version, literal(origin.delivery))
         rows = select(material.tidy, made.kinds, made.names, material.limits, *own)
         copied(material, f"INSERT INTO {self._table} BY NAME {rows}")
 
@@ -79,18 +88,22 @@ class DuckFile:
 
     def _alter(self, made: Plan) -> None:
         self._duck.run(
-            f"CREATE TABLE IF NOT EXISTS {self._table} ({OCCURRENCE} VARCHAR, {VERSION} BIGINT)"
+            f"CREATE TABLE IF NOT EXISTS {self._table} ("
+            f"{OCCURRENCE} VARCHAR, {VERSION} BIGINT, {DELIVERY} VARCHAR)"
         )
         for name, kind in made.missing:
             self._duck.run(
                 f"ALTER TABLE {self._table} ADD COLUMN {identifier(name)} {_TYPES[kind]}"
             )
 
-    def _version(self, occurrence: str, on_existing: str) -> int:
-        """The number of this version; with ``replace`` there is one."""
-        those = f"{self._table} WHERE {OCCURRENCE} = {literal(occurrence)}"
+    def _version(self, origin: Origin, on_existing: str) -> int:
+        """The number of this version; with ``replace`` there is one, else one a delivery."""
+        those = f"{self._table} WHERE {OCCURRENCE} = {literal(origin.occurrence)}"
         if on_existing == "replace":
             self._duck.run(f"DELETE FROM {those}")  # noqa: S608 - escaped
+        elif origin.delivery:
+            own = f"{DELIVERY} = {literal(origin.delivery)}"
+            self._duck.run(f"DELETE FROM {those} AND {own}")  # noqa: S608 - escaped
         ((last,),) = self._duck.run(f"SELECT coalesce(max({VERSION}), 0) FROM {those}")  # noqa: S608
         return int(str(last)) + 1
 
@@ -101,7 +114,8 @@ class DuckFile:
 
     def _undo(self) -> None:
         if self._attached:
-            self._duck.run("ROLLBACK")
+            with suppress(Cramped, Misread):  # a failure has ended the transaction already
+                self._duck.run("ROLLBACK")
             self._detach()
 
     def _detach(self) -> None:

@@ -22,7 +22,8 @@ _LEAST_GROUP, _MOST_GROUP = 2048, 60 * 2048
 
 @dataclass(frozen=True)
 class Material:
-    """What a dataset is made of; ``kinds`` are those of ``columns``, ``title`` is the task."""
+    """What a dataset is made of; ``kinds`` are those of ``columns``, ``title`` is the task;
+    ``reserve`` bytes of the disk stay free."""
 
     duck: Duck
     tidy: Tidy
@@ -31,6 +32,7 @@ class Material:
     limits: Limits
     title: str = ""
     bom: bool = False
+    reserve: int = 0
 
     @property
     def labels(self) -> list[str]:

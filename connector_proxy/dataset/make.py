@@ -14,9 +14,10 @@ from connector_proxy.dataset import rejects, strict
 from connector_proxy.dataset.columns import Column, Kind, bad_data, note_of_type
 from connector_proxy.dataset.duck import Cramped, Duck, Misread, Unfit, settled_kinds
 from connector_proxy.dataset.formats import Material
-from connector_proxy.dataset.outputs import Origin, Outputs, Wanted
+from connector_proxy.dataset.outputs import Outputs, Wanted
 from connector_proxy.dataset.packed import unpacked
 from connector_proxy.dataset.rejects import Judge, Rejects
+from connector_proxy.dataset.tables import Origin
 from connector_proxy.dataset.tidy import NotPlain, Tidy, cleaned, in_pieces, tidied
 from connector_proxy.errors import Refused
 
@@ -178,6 +179,7 @@ class _Work:
             self._limits,
             self._title,
             self._wanted.bom,
+            self._wanted.reserve,
         )
 
     def _manifest(self, name: str, origin: Origin, rows: int, rejected: int) -> dict[str, Any]:
@@ -185,6 +187,7 @@ class _Work:
             "dataset": name,
             "task": origin.task,
             "occurrence": origin.occurrence,
+            "delivery": origin.delivery,
             "responseTrackingCode": origin.tracking_code,
             "rows": rows,
             "rejectedRows": rejected,

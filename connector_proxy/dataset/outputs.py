@@ -14,7 +14,7 @@ from connector_proxy.dataset.duckfile import FILE, DuckFile
 from connector_proxy.dataset.fitting import Limits
 from connector_proxy.dataset.formats import Material, write_csv, write_parquet
 from connector_proxy.dataset.postgres import Table
-from connector_proxy.dataset.tables import table_name
+from connector_proxy.dataset.tables import Origin, table_name
 from connector_proxy.settings import Settings
 
 TABLE, DUCKDB = "table", "duckdb"
@@ -35,15 +35,6 @@ FORMATS = {
     "xpt": Format(".xpt", xpt.LIMITS, xpt.write_xpt),
 }
 _STORE_LIMITS = {DUCKDB: Limits(), TABLE: Limits(nul=False)}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a dataset comes from, for its name and its manifest."""
-
-    task: str
-    occurrence: str
-    tracking_code: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ class Wanted:
 class Store(Protocol):
     """A table that rows go into; without ``commit`` nothing stays. A context manager."""
 
-    def load(self, material: Material, occurrence: str, on_existing: str) -> None:
+    def load(self, material: Material, origin: Origin, on_existing: str) -> None:
         """Put the rows in; once more replaces them."""
 
     def commit(self) -> None:
@@ -102,7 +93,7 @@ class Outputs:
         self._folder, self._part, self._origin, self._wanted = folder, part, origin, wanted
         self._table = table_name(origin.task)
         stem = place.dataset_name(origin.task, origin.occurrence)
-        self.name = place.free_name(folder, stem, wanted.on_existing)
+        self.name = place.free_name(folder, stem, wanted.on_existing, origin.delivery)
         self._stores: dict[str, Store] = {}
         self._open = ExitStack()
         with ExitStack() as opened:
@@ -117,8 +108,7 @@ class Outputs:
         """Write what is not whole yet; once more replaces it."""
         for form in self._wanted.formats:
             if form in self._stores:
-                store = self._stores[form]
-                store.load(material, self._origin.occurrence, self._wanted.on_existing)
+                self._stores[form].load(material, self._origin, self._wanted.on_existing)
             else:
                 FORMATS[form].write(material, self._part / form)
 

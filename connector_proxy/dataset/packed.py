@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from connector_proxy.dataset.columns import bad_data
-from connector_proxy.errors import Unavailable
+from connector_proxy.dataset.room import need_room
 
 CHUNK = 4 << 20
 
@@ -23,7 +22,7 @@ def unpacked(path: Path, folder: Path, reserve: int) -> Path:
     target = folder / "unpacked"
     with target.open("wb") as out:
         for chunk in _chunks(path):
-            _see_that_there_is_room(folder, len(chunk) + reserve)
+            need_room(folder, len(chunk) + reserve, "to unpack the data file")
             out.write(chunk)
     return target
 
@@ -35,12 +34,3 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 yield chunk
     except (EOFError, zlib.error, OSError) as error:
         raise bad_data(f"The data file cannot be unpacked ({type(error).__name__}).") from None
-
-
-def _see_that_there_is_room(folder: Path, needed: int) -> None:
-    if shutil.disk_usage(folder).free < needed:
-        raise Unavailable(
-            "There is no room on the disk to unpack the data file.",
-            code="disk_low",
-            advice="Nothing was written; it is tried again. Make room where outputfolder lies.",
-        )

@@ -40,13 +40,20 @@ def _plain(text: str, illegal: str) -> str:
     return re.sub(r"_{2,}", "_", text).strip("_")
 
 
-def free_name(folder: Path, name: str, on_existing: str) -> str:
-    """``name``, or with ``version`` the first of ``name``, ``name_2`` … that is not taken."""
+def free_name(folder: Path, name: str, on_existing: str, delivery: str) -> str:
+    """``name``, or with ``version`` the first of ``name``, ``name_2`` … that is not taken, or was
+    by the same ``delivery``: it was cut off behind that."""
     if on_existing == "replace":
         return name
-    taken = {path.name.partition(".")[0].lower() for path in folder.glob(f"{name}*{MANIFEST}")}
+    found = folder.glob(f"{name}*{MANIFEST}")
+    taken = {path.name.partition(".")[0].lower(): path for path in found}
     versions = (f"{name}_{number}" if number > 1 else name for number in range(1, len(taken) + 2))
-    return next(one for one in versions if one.lower() not in taken)
+    return next(
+        one
+        for one in versions
+        if (path := taken.get(one.lower())) is None
+        or (delivery and read_manifest(path).get("delivery") == delivery)
+    )
 
 
 def file_facts(path: Path, name: str, form: str) -> dict[str, Any]:
@@ -80,7 +87,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) and "dataset" in found else {}
+    ours = isinstance(found, dict) and "connector-proxy" in str(found.get("madeBy"))
+    return found if ours else {}
 
 
 def file_names(manifest: Mapping[str, Any]) -> Iterable[str]:

@@ -12,7 +12,16 @@ from psycopg import sql
 from connector_proxy.dataset.columns import Kind
 from connector_proxy.dataset.duck import literal, select
 from connector_proxy.dataset.formats import Material, copied
-from connector_proxy.dataset.tables import OCCURRENCE, VERSION, Plan, plan
+from connector_proxy.dataset.tables import (
+    DELIVERY,
+    OCCURRENCE,
+    OWN,
+    VERSION,
+    Origin,
+    Plan,
+    own_columns,
+    plan,
+)
 from connector_proxy.dataset.tidy import CHUNK
 from connector_proxy.errors import Refused, Unavailable
 
@@ -36,15 +45,15 @@ class Table:
         self._name = table
         self._table = sql.Identifier(table)
 
-    def load(self, material: Material, occurrence: str, on_existing: str) -> None:
+    def load(self, material: Material, origin: Origin, on_existing: str) -> None:
         """Put the rows in, instead of what an earlier ``load`` or an earlier run put in."""
         with _translated():
             self._connection.rollback()
             self._take_turns()
             made = plan(self._existing(), material.columns, material.kinds)
             self._alter(made)
-            version = self._version(occurrence, on_existing)
-            own = (f"{literal(occurrence)} AS {OCCURRENCE}", f"{version} AS {VERSION}")
+            version = self._version(origin, on_existing)
+            own = own_columns(literal(origin.occurrence), version, literal(origin.delivery))
             rows = select(material.tidy, made.kinds, made.names, material.limits, *own)
             copied(material, f"COPY ({rows}) TO {literal(self._copy)} (FORMAT csv, HEADER false)")
             self._send(made)
@@ -65,26 +74,29 @@ class Table:
         return {name.lower(): (name, kinds.get(form)) for name, form in found}
 
     def _alter(self, made: Plan) -> None:
-        create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({} text, {} bigint)")
-        own = (sql.Identifier(OCCURRENCE), sql.Identifier(VERSION))
-        self._connection.execute(create.format(self._table, *own))
+        create = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({} text, {} bigint, {} text)")
+        self._connection.execute(create.format(self._table, *map(sql.Identifier, OWN)))
         for name, kind in made.missing:
             add = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
             form = sql.SQL(_TYPES[kind])
             self._connection.execute(add.format(self._table, sql.Identifier(name), form))
 
-    def _version(self, occurrence: str, on_existing: str) -> int:
-        """The number of this version; with ``replace`` there is one."""
+    def _version(self, origin: Origin, on_existing: str) -> int:
+        """The number of this version; with ``replace`` there is one, else one a delivery."""
         those = sql.SQL("{} WHERE {} = %s").format(self._table, sql.Identifier(OCCURRENCE))
+        delete, occurrence = sql.SQL("DELETE FROM {}").format(those), origin.occurrence
         if on_existing == "replace":
-            self._connection.execute(sql.SQL("DELETE FROM {}").format(those), (occurrence,))
+            self._connection.execute(delete, (occurrence,))
+        elif origin.delivery:
+            own = sql.SQL(" AND {} = %s").format(sql.Identifier(DELIVERY))
+            self._connection.execute(delete + own, (occurrence, origin.delivery))
         last = sql.SQL("SELECT coalesce(max({}), 0) FROM {}")
         query = last.format(sql.Identifier(VERSION), those)
         found = self._connection.execute(query, (occurrence,)).fetchone()
         return int(found[0]) + 1 if found else 1
 
     def _send(self, made: Plan) -> None:
-        names = [sql.Identifier(name) for name in (OCCURRENCE, VERSION, *made.names)]
+        names = [sql.Identifier(name) for name in (*OWN, *made.names)]
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
             self._table, sql.SQL(", ").join(names)
         )

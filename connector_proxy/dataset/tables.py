@@ -1,7 +1,7 @@
 """Datasets as rows of a database table: one table a task, one occurrence of it beside the other.
 
-``cp_occurrence`` and ``cp_version`` tell whose rows they are. A table is never narrowed: new
-columns are added, and a column of texts takes any value as the text that came.
+``cp_occurrence``, ``cp_version`` and ``cp_delivery`` tell whose rows they are. A table is never
+narrowed: new columns are added, and a column of texts takes any value as the text that came.
 """
 
 from __future__ import annotations
@@ -14,9 +14,22 @@ from dataclasses import dataclass
 from connector_proxy.dataset.columns import Column, Kind, unique_names
 from connector_proxy.errors import Refused
 
-OCCURRENCE, VERSION = "cp_occurrence", "cp_version"
+OCCURRENCE, VERSION, DELIVERY = OWN = ("cp_occurrence", "cp_version", "cp_delivery")
+"""The columns of each table that are none of its task."""
+
 _LONGEST = 63
 """Bytes of a name in PostgreSQL."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a dataset comes from, for its name and its manifest. ``delivery`` is the id of its
+    delivery, which makes one dataset however often it is tried; empty: nobody delivered it."""
+
+    task: str
+    occurrence: str
+    tracking_code: str = ""
+    delivery: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,12 @@ class Plan:
     names: list[str]
     kinds: list[Kind]
     missing: list[tuple[str, Kind]]
+
+
+def own_columns(occurrence: str, version: int, delivery: str) -> list[str]:
+    """Values of ``OWN`` as SQL; the texts are SQL already."""
+    values = zip((occurrence, version, delivery), OWN, strict=True)
+    return [f"{value} AS {name}" for value, name in values]
 
 
 def table_name(task: str) -> str:
@@ -43,9 +62,9 @@ def plan(
 ) -> Plan:
     """How the columns go into a table that has ``existing`` ones: by their names in lower case the
     names, and what they are (None: nothing that a dataset has). Raises ``Refused``."""
-    if existing and not {OCCURRENCE, VERSION} <= existing.keys():
+    if existing and not {*OWN} <= existing.keys():
         raise _differs("there is a table of this name that is none of connector-proxy")
-    names = unique_names([OCCURRENCE, VERSION, *(one.name for one in columns)], _LONGEST)[2:]
+    names = unique_names([*OWN, *(one.name for one in columns)], _LONGEST)[len(OWN) :]
     made = Plan([], [], [])
     for name, kind in zip(names, kinds, strict=True):
         there, is_a = existing.get(name.lower(), (name, kind))

@@ -20,6 +20,7 @@ from connector_proxy.dataset.columns import Column, Kind, sas_names
 from connector_proxy.dataset.duck import Misread, select, source
 from connector_proxy.dataset.fitting import Limits
 from connector_proxy.dataset.formats import Material
+from connector_proxy.dataset.room import need_room
 
 LIMITS = Limits(nul=False, longest=32767, first_year=1582, greatest=16.0**63 * (1 - 2.0**-53))
 """Texts of SAS variables are filled with blanks and have no NUL; its calendar begins in 1582; an
@@ -49,6 +50,9 @@ class _Variable:
 def write_xpt(material: Material, target: Path) -> None:
     """A transport file with one dataset; names are legal for SAS, the original ones are labels."""
     variables = _variables(material)
+    # each text takes as many bytes as the longest one of its column
+    size = material.tidy.rows * sum(one.length for one in variables)
+    need_room(target.parent, size + material.reserve, f"for a transport file of {size:,} bytes")
     with target.open("wb") as out:
         for record in _header(material, variables):
             out.write(record)

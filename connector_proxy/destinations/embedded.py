@@ -36,21 +36,25 @@ class Embedded:
     ) -> Outcome:
         """Run the embedded stored process; see ``Destination``."""
         stream = stream_of(payload, delivery.stp_name)
-        return read_reply(200, {}, run(stream.document, settings, files), raw=True, complete=True)
+        result = run(stream.document, settings, files, delivery.delivery_id)
+        return read_reply(200, {}, result, raw=True, complete=True)
 
     def close(self) -> None:
         """Nothing stays open between two deliveries."""
 
 
-def run(document: bytes, settings: Settings, files: Files | None = None) -> bytes:
+def run(
+    document: bytes, settings: Settings, files: Files | None = None, delivery: str = ""
+) -> bytes:
     """Turn a stream document into a dataset in ``settings.outputfolder``. ``files`` are those of
-    a bulk task; without them they are downloaded, as SAS code does it.
+    a bulk task; without them they are downloaded, as SAS code does it. ``delivery`` is the id of
+    the delivery, where there is one.
 
     Returns ``<stpResult>``. Raises ``Refused`` for a stream or files that cannot be used and
     ``Unavailable`` for a download or a disk that may work later; then nothing was written.
     """
     row = _row(document)
-    origin = _origin(row, document)
+    origin = _origin(row, document, delivery)
     try:
         settings.outputfolder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
@@ -124,13 +128,14 @@ def _made(got: _Got, origin: Origin, part: Path, settings: Settings) -> Made:
     return dataset.make(got.columns, got.data, settings.outputfolder, place, origin, wanted)
 
 
-def _origin(row: dict[str, str], document: bytes) -> Origin:
+def _origin(row: dict[str, str], document: bytes, delivery: str) -> Origin:
     """Named from the task and its occurrence, or the event and its id; the same run again gives
     the same dataset. Without an id the stream itself tells runs apart."""
     return Origin(
         row.get("taskName") or row.get("eventName") or "",
         row.get("occurrenceId") or row.get("guid") or hashlib.sha256(document).hexdigest(),
         row.get("responseTrackingCode", ""),
+        delivery,
     )
 
 

@@ -149,9 +149,7 @@ class Part:
         self._file.flush()
         os.fsync(self._file.fileno())
         facts = {"source": self._source, "length": self.length, **asdict(self.mark)}
-        beside = self._note.with_suffix(".tmp")
-        beside.write_text(json.dumps(facts), encoding="utf-8")
-        platforms.rename(beside, self._note)
+        platforms.write_whole(self._note, json.dumps(facts))
         self._saved = self.length
 
     def drop(self) -> None:

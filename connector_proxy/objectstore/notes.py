@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -42,12 +41,7 @@ class Note:
         """Write down another state; it is on the disk when this returns."""
         self.begun = replace(self.begun, upload_id=upload_id, part_bytes=part_bytes)
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
-        new = self._path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(asdict(self.begun), file)
-            file.flush()
-            os.fsync(file.fileno())
-        platforms.rename(new, self._path)
+        platforms.write_whole(self._path, json.dumps(asdict(self.begun)))
 
     @property
     def exists(self) -> bool:

@@ -56,6 +56,11 @@ _BY_STATUS = {
         "Use the one in the header Allow.",
     ),
     408: ("too_slow", "The request did not arrive in time.", "See what slows the network down."),
+    412: (
+        "precondition_failed",
+        "The file is not the one that the caller knows.",
+        "Ask for it without If-Match and If-Unmodified-Since.",
+    ),
     413: ("too_large", "The request is too large.", "Raise maxrequestbytes if it is meant so."),
     431: ("headers_too_large", "The headers are too large.", "Send fewer of them."),
     500: ("internal_error", "The service failed.", "Look for the request id in its log."),

@@ -1,8 +1,8 @@
-"""Which connections stay open: a request gets its time to arrive, and where there is no more room
-those that have waited longest make way.
+"""Which connections stay open: a request gets its time to arrive, an answer gets read, and where
+there is no more room those that have waited longest make way.
 
 Waitress looks at the last byte alone: who sends one now and then keeps a connection for ever, and
-at its limit it takes no further ones.
+at its limit it takes no further ones. Who reads no more of a long answer keeps a thread for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ HEADER_SECONDS = 20.0
 BODY_SECONDS = 60.0
 BODY_RATE = 100_000
 """Bytes in a second that lengthen the time of a body by one."""
+
+STALLED_SECONDS = 120.0
+"""How long nothing of an answer may be taken."""
 
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS = 60.0
@@ -59,6 +62,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return self.begun + HEADER_SECONDS
         return self.begun + BODY_SECONDS + float(self.request.body_bytes_received) / BODY_RATE
 
+    @property
+    def stalled_at(self) -> float:
+        """Until when the caller may take nothing of the answer that lies ready."""
+        if not (self.requests and self.total_outbufs_len):
+            return float("inf")
+        return float(self.last_activity + STALLED_SECONDS)
+
     def give_up(self) -> None:
         """Answer the part of a request that has come with 408, and close."""
         with self.requests_lock:
@@ -81,10 +91,11 @@ class Connections:
         self._limit = limit
         self._clock = clock
         self._next_look = self._next_word = 0.0
-        self._late = self._made_way = 0
+        self._late = self._stalled = self._made_way = 0
 
     def tend(self) -> None:
-        """Make room where there is none; once a second look for requests that are late."""
+        """Make room where there is none; once a second look for requests that are late, and for
+        answers that nobody reads."""
         if len(self._sockets) >= self._limit:
             self._make_room()
         now = self._clock()
@@ -94,7 +105,10 @@ class Connections:
                 if channel.late_at <= now:
                     channel.give_up()
                     self._late += 1
-        if now >= self._next_word and (self._late or self._made_way):
+                elif channel.stalled_at <= now:
+                    channel.handle_close()
+                    self._stalled += 1
+        if now >= self._next_word and (self._late or self._stalled or self._made_way):
             self._next_word = now + _TELL_SECONDS
             self._tell()
 
@@ -115,10 +129,14 @@ class Connections:
             _log.warning(
                 "%d requests did not arrive in time and were answered with 408", self._late
             )
+        if self._stalled:
+            _log.warning(
+                "%d answers were not read for %d s, and were ended", self._stalled, STALLED_SECONDS
+            )
         if self._made_way:
             _log.warning(
                 "%d connections are open, as many as may be: %d that waited longest made way",
                 len(self._channels()),
                 self._made_way,
             )
-        self._late = self._made_way = 0
+        self._late = self._stalled = self._made_way = 0

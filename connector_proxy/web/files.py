@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request, send_file
+from werkzeug.exceptions import PreconditionFailed
 
 from connector_proxy import logs
 from connector_proxy.deliveries import Deliveries
@@ -54,6 +55,9 @@ def _wanted(deliveries: Deliveries, delivery_id: str, minutes: int) -> bool:
 def _sent(path: Path) -> Response:
     """The file, or the part of it that is asked for, in pieces."""
     response = send_file(path, mimetype="application/octet-stream", conditional=True, etag=True)
+    if response.status_code == PreconditionFailed.code:  # its body would be the file
+        response.close()
+        raise PreconditionFailed
     told = f"{request.method} {path.name} status={response.status_code}"
     if request.range:
         told += f" range={request.range.to_header()}"

@@ -13,6 +13,7 @@ _WHY = {
     403: "a change with a cookie and without the token of its form, or not for this address",
     404: "there is no such thing, or you are too far away to see it",
     409: "it does not fit the state of the delivery",
+    412: "the file is another one than the caller knows",
     416: "there is no such part",
     413: "the body is too large",
     422: "details names each field that cannot be understood",
