@@ -62,7 +62,13 @@ class Engine:
         self._counting = threading.Lock()
         self._pulse = Pulse(lambda: len(self._busy_with()))
         self._fetching = Fetching(
-            settings, self._carrier, self._ledger, self._written, self._tell, self._stopping
+            settings,
+            self._database,
+            self._carrier,
+            self._ledger,
+            self._written,
+            self._tell,
+            self._stopping,
         )
         self._teller = Teller(settings, self._database, self._written, self._pulse.sent)
         book = self._ledger.turns.reports

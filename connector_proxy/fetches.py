@@ -35,11 +35,19 @@ class Fetches:
         here, or are fetched by a later turn: they take one place of all downloads. Nothing is
         marked: a fetch that is cut off is simply made again."""
         row = find(connection, delivery_id)
-        if row is None or row.state != State.WAITING or not self._turns.to_fetch(row):
+        if row is None or not self._needs(row, turn) or not row.body or is_over(row, now):
             return None
-        if row.turn != turn and not row.paused:
-            return None
-        return as_begun(row) if row.body and not is_over(row, now) else None
+        return as_begun(row)
+
+    def needed(self, connection: Connection, delivery_id: str, turn: int) -> bool:
+        """Whether somebody still waits for the files that are being fetched; a deadline that has
+        passed meanwhile does not matter."""
+        row = find(connection, delivery_id)
+        return row is not None and self._needs(row, turn)
+
+    def _needs(self, row: Row[Any], turn: int) -> bool:
+        waits = row.state == State.WAITING and self._turns.to_fetch(row)
+        return bool(waits and (row.turn == turn or row.paused))
 
     def over(self, connection: Connection, delivery_id: str, turn: int) -> None:
         """Nothing was to be fetched: let the turn be carried out, which tells why."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +16,14 @@ import sqlalchemy as sa
 
 from connector_proxy import attemptlog, logs
 from connector_proxy.carrier import Carried, Carrier
+from connector_proxy.database import Database
+from connector_proxy.errors import QueueUnavailable
 from connector_proxy.fetches import Fetches
 from connector_proxy.ledger import Begun, Ledger
 from connector_proxy.schedule import Next
 from connector_proxy.settings import Settings
 
+_LOOK_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 Written = Callable[[Callable[[sa.Connection], Any]], Any]
 Told = Callable[[Begun, Carried, str, Next | None], None]
@@ -26,6 +31,10 @@ Told = Callable[[Begun, Carried, str, Next | None], None]
 
 class _Ending(Exception):
     """The service ends; what has arrived stays for its next start."""
+
+
+class _Needless(Exception):
+    """The delivery was cancelled, say; another one gets the place."""
 
 
 class Fetching:
@@ -36,6 +45,7 @@ class Fetching:
     def __init__(
         self,
         settings: Settings,
+        database: Database,
         carrier: Carrier,
         ledger: Ledger,
         written: Written,
@@ -43,6 +53,7 @@ class Fetching:
         stopping: threading.Event,
     ) -> None:
         self._settings = settings
+        self._database = database
         self._carrier = carrier
         self._ledger = ledger
         self._fetches = Fetches(ledger)
@@ -59,7 +70,10 @@ class Fetching:
             return
         logs.work_on(request=begun.delivery.request_id, delivery=delivery_id)
         try:
-            failed = self._fetch(begun)
+            failed = self._fetch(begun, turn)
+        except _Needless:
+            _log.info("the download was ended: nobody needs the files any more")
+            return
         except _Ending:
             self._written(lambda c: self._ledger.put_back(c, delivery_id, turn, _now()))
             return
@@ -68,13 +82,25 @@ class Fetching:
         else:
             self._tell(begun, turn, failed)
 
-    def _fetch(self, begun: Begun) -> Carried | None:
+    def _fetch(self, begun: Begun, turn: int) -> Carried | None:
+        looked = time.monotonic()
+
         def go_on(*_: object) -> None:
+            nonlocal looked
             if self._stopping.is_set():
                 raise _Ending
+            if time.monotonic() - looked > _LOOK_SECONDS:
+                looked = time.monotonic()
+                if not self._is_needed(begun.delivery.delivery_id, turn):
+                    raise _Needless
 
         go_on()
         return self._carrier.fetch(begun.delivery, begun.body, go_on)
+
+    def _is_needed(self, delivery_id: str, turn: int) -> bool:
+        with suppress(QueueUnavailable), self._database.read() as connection:
+            return self._fetches.needed(connection, delivery_id, turn)
+        return True
 
     def _tell(self, begun: Begun, turn: int, failed: Carried) -> None:
         """Write down and log that the files cannot be had."""

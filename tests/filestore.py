@@ -153,17 +153,19 @@ def s3(body: bytes, etag: str = "", *, cut: int | None = None, **headers: str) -
 
 
 class Dripping:
-    """Answer as ``s3`` does, but with 40 MB a second until ``stop`` is set."""
+    """Answer as ``s3`` does, but ``at_once`` bytes, then a pause of so many seconds, until
+    ``stop`` is set; by default 40 MB a second."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, at_once: int = 1 << 20, pause: float = 0.025) -> None:
         self._body, self.stop = body, threading.Event()
+        self._at_once, self._pause = at_once, pause
 
     def __call__(self, handler: BaseHTTPRequestHandler) -> None:
         s3(self._body, cut=0)(handler)
         start = asked(handler)
-        for place in range(start, len(self._body), 1 << 20):
-            handler.wfile.write(self._body[place : min(place + (1 << 20), len(self._body))])
-            if self.stop.wait(0.025):
+        for place in range(start, len(self._body), self._at_once):
+            handler.wfile.write(self._body[place : place + self._at_once])
+            if self.stop.wait(self._pause):
                 break
 
 

@@ -29,7 +29,7 @@ from connector_proxy.staging import Staging
 from connector_proxy.tidying import Tidying
 from tests.conftest import Service, another, decided, payload
 from tests.crashing import PATIENCE, wait_until
-from tests.filestore import FileStore, s3, s3_error, send
+from tests.filestore import Dripping, FileStore, s3, s3_error, send
 
 METADATA = b"name,balance"
 ROWS = b"Ada,1\nBj\xc3\xb6rn,2\n"
@@ -172,6 +172,27 @@ def test_a_full_disk_costs_no_attempt_and_is_told(
     assert "diskreservemb" in record["advice"]
     again = datetime.fromisoformat(record["nextAttemptAt"]) - datetime.now(UTC)
     assert timedelta(seconds=30) < again <= timedelta(seconds=60)
+
+
+def test_a_download_that_nobody_needs_any_more_gives_its_place_away(
+    start: Start, store: FileStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector_proxy.fetching._LOOK_SECONDS", 0.2)
+    slow = task(store)
+    store.files["slow"] = ROWS
+    slow["presignedUrls"]["dataFile"] = store.url("slow")
+    drips = Dripping(bytes(100), at_once=1, pause=1.0)
+    store.answers["slow"] = drips
+    service = start(replace(settings, downloadsatonce=1))
+    first, second = service.post(slow), service.post(task(store))
+    part = settings.downloadfolder / first.json()["deliveryId"] / "data.part"
+    wait_until("it has begun", part.exists)
+    assert service.record(second)["state"] == "waiting"
+    service.deliveries.cancel(first.json()["deliveryId"], decided())
+    assert service.ended(second)["state"] == "done"
+    assert service.record(first)["state"] == "cancelled"
+    assert part.stat().st_size < 100
+    drips.stop.set()
 
 
 def test_what_had_arrived_when_the_service_ended_is_not_fetched_again(
