@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from connector_proxy import secrethash
 from connector_proxy.ci360 import token
@@ -187,7 +187,10 @@ def _of_destination(own: Settings) -> dict[str, None]:
         shapes |= dict.fromkeys(_shapes(password) if password else ())
     for secret in own.own.values():
         if isinstance(secret, Secret) and secret:
-            shapes |= dict.fromkeys(_shapes(secret.reveal()))
+            text = secret.reveal()
+            signed = [value for name, value in parse_qsl(text) if name == "sig"]  # sastoken
+            for one in (text, *signed):
+                shapes |= dict.fromkeys(_shapes(one))
     return shapes
 
 

@@ -31,6 +31,8 @@ OLD_PASSWORD, NEW_PASSWORD = "Zq3agent&old", "Zq4agent new"
 TOKEN, KEY = "Zq5token/", "Zq6 key&"
 OPS_SECRET = "ZqAops+secret"
 TENANT, GATEWAY_SECRET = "ZqBtenant", "ZqCgateway+secret/of an access point"
+MAIL_PASSWORD, ALERT_PATH = "ZqDmail pass", "ZqEalert/path?key=ZqEalert"
+STORE_KEY, STORE_TOKEN = "ZqFstore/key+", "ZqGsas%2Btoken"
 WRONG = "Zq7wrong"
 SIGNED = "Zq8signed"
 PERSON = "Zq9 Jané <O'Neil>"
@@ -46,6 +48,10 @@ CREDENTIALS = (
     "ZqAops",
     "ZqBtenant",
     "ZqCgateway",
+    "ZqDmail",
+    "ZqEalert",
+    "ZqFstore",
+    "ZqGsas",
 )
 SENT = (WRONG, SIGNED)
 CUSTOMERS = ("Zq9", ROW)

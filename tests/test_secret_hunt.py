@@ -3,6 +3,9 @@ goes right or wrong, at DEBUG."""
 
 from __future__ import annotations
 
+import base64
+import html
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trustme
 
 from connector_proxy.emulator import FAILURES, Emulator, embedded_stored_process
 from connector_proxy.settings import Settings
@@ -18,10 +22,12 @@ from tests.conftest import ROOT
 from tests.crashing import Gate, wait_until
 from tests.filestore import FileStore, s3, send, short
 from tests.hunting import (
+    ALERT_PATH,
     CREDENTIALS,
     CUSTOMERS,
     GATEWAY_SECRET,
     KEY,
+    MAIL_PASSWORD,
     NEW_PASSWORD,
     OPS_SECRET,
     PERSON,
@@ -29,6 +35,8 @@ from tests.hunting import (
     SAS_PASSWORD,
     SENT,
     SIGNED,
+    STORE_KEY,
+    STORE_TOKEN,
     TENANT,
     TOKEN,
     WRONG,
@@ -43,7 +51,9 @@ from tests.hunting import (
     signed,
     task,
 )
+from tests.mailserver import MailServer
 from tests.opspage import Browser
+from tests.storedoor import Answer, StoreDoor
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -138,21 +148,74 @@ def test_with_a_gateway_that_repeats_all_that_it_was_told(launch: Launch, tmp_pa
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(service.post, map(event, names)))
         wait_until("all were told", lambda: len(echo.said) >= len(names))
-        wait_until("all are settled", lambda: "\n0 waiting, " in _said(service, "report"))
-        listed = _said(service, "report")
+        wait_until("all are settled", lambda: "\n0 waiting, " in _kept(service, "report"))
+        listed = _kept(service, "report")
         delivery_id = next(line for line in listed.splitlines() if "report_refused" in line)[:32]
-        assert "report_refused" in _said(service, "report", delivery_id)
-        assert "datahub_id" in _said(service, "report", delivery_id, "--dry-run")
-        assert " gateway: " in _said(service, "check")
+        assert "report_refused" in _kept(service, "report", delivery_id)
+        assert "datahub_id" in _kept(service, "report", delivery_id, "--dry-run")
+        assert " gateway: " in _kept(service, "check")
         assert any("Authorization: Bearer" in one and PERSON[:3] in one for one in echo.said)
     nothing_came_to_light(service, attempts=len(names))
 
 
-def _said(service: Hunted, *words: str) -> str:
-    """What a command says; it is kept as an answer."""
-    said = service.command(*words)
-    service.answered.append(said.stdout + said.stderr)
-    return said.stdout
+def _kept(service: Hunted, *words: str) -> str:
+    """What a command says; it counts as an answer."""
+    said = _said(service, *words)
+    service.answered.append(said)
+    return said
+
+
+def test_with_channels_of_alerts_that_repeat_all_that_they_were_told(
+    launch: Launch, tmp_path: Path
+) -> None:
+    plain = base64.b64encode(f"\0cp\0{MAIL_PASSWORD}".encode()).decode()
+    authority, bundle = trustme.CA(), tmp_path / "bundle.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    with Echo() as echo, MailServer(authority, ("cp", "another")) as mails:
+        mails.says = f"535 wrong: {MAIL_PASSWORD} {plain}"
+        service = launch(
+            WithPassword(tmp_path / "x", smtphost=mails.address, cabundle=bundle, smtpuser="cp",
+                smtppassword=MAIL_PASSWORD, alertfrom="a@example.com", alertto="b@example.com",
+                alerturl=f"{echo.url}/raw500/{ALERT_PATH}", opssecret=OPS_SECRET)
+        )  # fmt: skip
+        said = _kept(service, "check", "--alert")
+        assert "535 wrong: <masked>" in said
+        assert len(echo.said) == 1 and mails.logins
+    _kept(service, "check", "--alert")
+    bearer = {"Authorization": f"Bearer {OPS_SECRET}"}
+    assert service.ask("GET", "/api/configuration", headers=bearer).status_code == 200
+    nothing_came_to_light(service, attempts=0)
+
+
+def test_with_object_stores_that_repeat_all_that_they_were_told(
+    launch: Launch, tmp_path: Path, store: FileStore
+) -> None:
+    with StoreDoor(1) as door:
+        common = f"endpoint = {door.url}\nconnecttimeout = 2\nreadtimeout = 2\n"
+        ini = (
+            f"gettries = 1\n[upload]\nurl = s3://bucket/x\nregion = eu-north-1\n{common}"
+            f"[upload:azure]\nurl = az://container/x\naccount = store\n{common}"
+        )
+        service = WithPassword(tmp_path / "x", ini, opssecret=OPS_SECRET)
+        with (service.conf / "credentials.ini").open("a", encoding="utf-8") as file:
+            file.write(f"[upload]\naccesskey = AKIA\nsecretkey = {STORE_KEY}\n")
+            file.write(f"[upload:azure]\nsastoken = sv=2024-01-01&sp=rw&sig={STORE_TOKEN}\n")
+        launch(service)
+        faults = [(400, "InvalidRequest"), (403, "AccessDenied"), (404, "NoSuchBucket"), (409, "Conflict"),
+                  (500, "InternalError"), (503, "SlowDown")]  # fmt: skip
+        urls = signed(store)
+        for status, code in faults:
+            door.rule = lambda request, status=status, code=code: Answer(
+                status, code, html.escape(f"{request.path} {request.query} {request.headers} {STORE_KEY}")
+            )  # fmt: skip
+            for target in ("default", "azure"):
+                body = json.loads(task(urls, "x"))
+                body["sendParameters"] = {"s3_filename": f"{status}.csv", "uploadTarget": target}
+                answer = service.post(json.dumps(body).encode(), "/UploadFile")
+                assert answer.status_code in (202, 502)
+            assert "[upload:azure]" in _kept(service, "check")
+        assert any(STORE_TOKEN[:3] in str(one.query) for one in door.seen)
+    nothing_came_to_light(service, attempts=2 * len(faults))
 
 
 def test_with_each_failure_of_a_download_and_of_a_dataset(

@@ -15,7 +15,6 @@ from typing import Any
 
 import obstore
 from obstore.exceptions import (
-    AlreadyExistsError,
     BaseError,
     PermissionDeniedError,
     UnauthenticatedError,
@@ -93,10 +92,10 @@ def _azure(target: Target) -> AzureStore:
     config: dict[str, Any] = {"account_name": target.account}
     if target.endpoint:
         config["endpoint"] = target.endpoint
-    if target.secret_key:
-        config["account_key"] = target.secret_key.reveal()
-    if target.sas_token:
+    if target.sas_token:  # a key may be that of [upload], for another store
         config["sas_key"] = target.sas_token.reveal()
+    elif target.secret_key:
+        config["account_key"] = target.secret_key.reveal()
     return AzureStore(target.bucket, config=config, **_network(target))  # type: ignore[arg-type]
 
 
@@ -124,8 +123,6 @@ def _translated() -> Iterator[None]:
     """What obstore raises, in the words of this project."""
     try:
         yield
-    except AlreadyExistsError:
-        raise faults.Exists from None
     except (PermissionDeniedError, UnauthenticatedError) as error:
         raise faults.denied(_said(error)) from None
     except FileNotFoundError as error:
