@@ -119,7 +119,7 @@ def test_a_file_goes_to_https_only(body: bytes, place: str) -> None:
 
 def test_the_rejects_of_another_occurrence_are_not_taken(tmp_path: Path) -> None:
     (tmp_path / "Spring_o1.json").write_text(
-        '{"dataset": "Spring_o1", "occurrence": "o1", "columns": [{"name": "identity_id"}], '
+        '{"dataset": "Spring_o1", "madeBy": "connector-proxy 1", "occurrence": "o1", "columns": [{"name": "identity_id"}], '
         '"files": [{"name": "Spring_o1_rejects.csv", "format": "rejects"}]}',
         encoding="utf-8",
     )

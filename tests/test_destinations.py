@@ -27,6 +27,8 @@ from connector_proxy.settings import Settings
 from tests.conftest import ROOT, Service, another, payload
 from tests.crashing import wait_until
 from tests.filestore import FileStore
+from tests.gateway import pretend, reporting
+from tests.test_ci360_service import reported
 
 EXAMPLE = ROOT / "examples" / "mailing"
 METADATA = b'[{"columnName": "id", "dataType": "integer"}, {"columnName": "email", "dataType": "character"}]'
@@ -165,7 +167,7 @@ def failed_rows(settings: Settings) -> Counter[str]:
     found: Counter[str] = Counter()
     for path in settings.outputfolder.glob("*.failed.csv"):
         with path.open(encoding="utf-8", newline="") as file:
-            found.update(row[0] for row in csv.reader(file))
+            found.update(row["row"].partition(",")[0] for row in csv.DictReader(file))
     return found
 
 
@@ -214,9 +216,33 @@ def test_what_was_acknowledged_is_not_sent_again_by_the_next_attempt(
         [delivery] = running.deliveries.search()
         assert delivery.state == "done"
         assert delivery.attempt_count > 1
-        assert delivery.result == {"rows": 5_000, "failedRows": 0}
+        assert delivery.result == {"rows": 5_000, "rejectedRows": 0}
         assert api.rows() == Counter({str(n): 1 for n in range(5_000)})
         assert not failed_rows(settings)
+
+
+def test_each_row_that_the_api_refuses_is_told_to_ci_360(
+    installed: Path, conf: Path, settings: Settings, store: FileStore, start: Start
+) -> None:
+    with Api(6) as api, pretend() as gateway:
+        configured(conf, api)
+        settings.outputfolder.mkdir(parents=True, exist_ok=True)
+        own = reporting(settings, gateway.url, rowevent="row_rejected", failedevent="")
+        service = start(replace(own, overrides=load(conf, {}).overrides, waitseconds=60.0))
+        document = webhook(store, 700, bad=(600,))
+        document["contactResponse"] = {"responseTrackingCode": "code-1"}
+        answer = service.post(document)
+        assert answer.json()["error"]["code"] == "rows_failed"
+        assert reported(service, answer.json()["deliveryId"]).state == "sent"
+        events = gateway.received.events
+        assert [one["datahub_id"] for one in events] == [str(n) for n in range(500, 700)]
+        assert events[0] == {
+            "eventName": "row_rejected",
+            "datahub_id": "500",
+            "line": "501",
+            "reason": "HTTP status 400",
+            "response_tracking_code": "code-1",
+        }
 
 
 def test_the_limit_of_the_rate_is_kept(

@@ -100,8 +100,7 @@ class Book:
             return
         if own.rerun and delivery.state is State.EXPIRED and not _was_rerun(connection, delivery):
             yield ReportKind.RERUN, ""
-        rejected = str(delivery.result.get("rejectedRows", 0))
-        if own.rowevent and own.embedded and delivery.state is State.DONE and rejected != "0":
+        if own.rowevent and _knows_rejects(delivery, own):
             yield ReportKind.ROWS, own.rowevent
 
     def _row(self, key: Key, event: str, delivery: Delivery, now: datetime) -> dict[str, Any]:
@@ -276,6 +275,12 @@ def _begun(connection: Connection, row: Row[Any], run: str) -> Begun:
         run,
         row.code,
     )
+
+
+def _knows_rejects(delivery: Delivery, own: Settings) -> bool:
+    """Whether rows were rejected, and a file lists them."""
+    listed = "rejects" in delivery.result or (own.embedded and delivery.state is State.DONE)
+    return listed and str(delivery.result.get("rejectedRows", 0)) != "0"
 
 
 def _was_rerun(connection: Connection, delivery: Delivery) -> bool:

@@ -18,6 +18,7 @@ from connector_proxy.ci360.gateway import Gateway
 from connector_proxy.ci360.letter import Letter
 from connector_proxy.dataset.place import MANIFEST, dataset_name, read_manifest
 from connector_proxy.errors import OutcomeUnknown, Unavailable
+from connector_proxy.records import Delivery
 from connector_proxy.settings import Settings
 
 PLACE = Letter(
@@ -37,7 +38,7 @@ _NO_ROWS = answer.never(
 def upload(gateway: Gateway, begun: Begun, settings: Settings) -> Answered:
     """Send the events of the rows that this delivery rejected."""
     own = settings.for_stp(begun.delivery.stp_name)
-    rejects = find(own.outputfolder, begun.delivery.occurrence_id)
+    rejects = _rejects(begun.delivery, own.outputfolder)
     if rejects is None:
         return _NO_ROWS
     rtc = (own.rtcattribute, begun.delivery.tracking_code)
@@ -45,6 +46,15 @@ def upload(gateway: Gateway, begun: Begun, settings: Settings) -> Answered:
         for line in lines(rejects, begun.report.event, rtc):
             file.write(line)
         return _put(gateway, file, begun.before) if file.tell() else _NO_ROWS
+
+
+def _rejects(delivery: Delivery, folder: Path) -> Path | None:
+    """The file that a destination from outside names, else that of the dataset."""
+    named = str(delivery.result.get("rejects", ""))
+    if not named:
+        return find(folder, delivery.occurrence_id)
+    path = folder / Path(named).name
+    return path if path.is_file() else None
 
 
 def find(folder: Path, occurrence: str) -> Path | None:

@@ -6,8 +6,11 @@ Each row is acknowledged by the API once, or listed as failed with the reason.
 from __future__ import annotations
 
 import csv
+import io
 import time
+from collections.abc import Iterator
 from itertools import islice
+from typing import TextIO
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -23,6 +26,21 @@ from connector_proxy.staging import Files
 AGAIN = Retry(
     5, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None, backoff_factor=0.1
 )
+
+
+def lines(data: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a data file, each with the number of its first line."""
+    rows, line = csv.reader(data, strict=True), 1
+    for row in rows:
+        yield line, row
+        line = rows.line_num + 1
+
+
+def as_csv(row: list[str]) -> str:
+    """A row as it stands in a data file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
 
 
 class Mailing:
@@ -53,21 +71,24 @@ class Mailing:
             api.mount(settings.own["apiurl"], HTTPAdapter(max_retries=AGAIN))
             note.seek(0)
             sent = set(note.read().split())
-            rows = csv.reader(data, strict=True)
+            failures = csv.writer(listed)
+            failures.writerow(("line", "reason", "row"))
+            rows = lines(data)
             for number, batch in enumerate(iter(lambda: list(islice(rows, 500)), [])):
                 total += len(batch)
                 if str(number) in sent:
                     continue
                 key = f"{delivery.delivery_id}-{number}"
-                if why := self._send(api, settings, key, names, batch):
+                if why := self._send(api, settings, key, names, [row for _, row in batch]):
                     failed += len(batch)
-                    csv.writer(listed).writerows([*row, why] for row in batch)
+                    failures.writerows((line, why, as_csv(row)) for line, row in batch)
                 else:
                     note.write(f"{number}\n")
-        result = {"rows": total, "failedRows": failed}
+        result: dict[str, str | int] = {"rows": total, "rejectedRows": failed}
         if not failed:
             report.unlink()
             return Outcome(Verdict.DONE, "done", result=result)
+        result["rejects"] = report.name  # with rowevent each of them is told to CI 360
         words = f"The API did not take {failed} of {total} rows; {report.name} lists them."
         advice = "Mend the cause, then replay the delivery."
         return Outcome(Verdict.REFUSED, "rows_failed", words, advice, result=result)
