@@ -50,6 +50,10 @@ class Carrier:
             return Carried(_outcome(error), DOWNLOAD, _since(started), reached=False)
         return None
 
+    def has_files(self, delivery_id: str) -> bool:
+        """Whether the files that were fetched for a delivery are here, whole."""
+        return self._staging.is_here(delivery_id)
+
     def carry_out(self, delivery: Delivery, body: bytes) -> Carried:
         """Make one attempt with the ``body`` of a webhook that was checked on arrival."""
         own, payload, started = self._own(delivery), parse(body), time.monotonic()

@@ -179,7 +179,7 @@ class Engine:
         run = f"{self._settings.instance}/{uuid.uuid4().hex}"
         begun = self._written(
             lambda connection: self._ledger.begin(
-                connection, delivery_id, turn, run, _now(), self._staging.is_here
+                connection, delivery_id, turn, run, _now(), self._carrier.has_files
             )
         )
         if begun is None:
