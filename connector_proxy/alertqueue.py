@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from connector_proxy.sidequeue import Kind, SideQueue
 
-ALERTS = Kind("alerts", "alert", at_once=1)
+ALERTS = Kind("alerts", "alert", at_once=1, polling_seconds=1.0)
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,16 @@ from sqlalchemy import Connection, Engine
 from connector_proxy import dbosclient
 from connector_proxy.dbosclient import VERSION, WAITING
 
-_POLLING_SECONDS = 0.5
-
 
 @dataclass(frozen=True)
 class Kind:
     """``name`` is that of the queue, ``workflow`` what is run for each of its places; ``at_once``
-    of them at the same time in each instance."""
+    of them at the same time in each instance, taken out every ``polling_seconds``."""
 
     name: str
     workflow: str
     at_once: int
+    polling_seconds: float
 
 
 class SideQueue:
@@ -39,7 +38,7 @@ class SideQueue:
         self._client.register_queue(
             self._kind.name,
             worker_concurrency=self._kind.at_once,
-            polling_interval_sec=_POLLING_SECONDS,
+            polling_interval_sec=self._kind.polling_seconds,
         )
 
     def put(self, connection: Connection, place: str, *words: Any, delay: float = 0.0) -> None:
