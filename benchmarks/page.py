@@ -19,8 +19,11 @@ from connector_proxy.acceptor import Acceptor
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.desk import Desk
+from connector_proxy.health.running import Health
 from connector_proxy.ledger import Ledger
 from connector_proxy.loading import load as load_settings
+from connector_proxy.metrics import Metrics
+from connector_proxy.standing import Lookout
 from connector_proxy.values import Secret
 from connector_proxy.web import create_app
 
@@ -50,7 +53,9 @@ def times(folder: Path, count: int = 100_000) -> None:
     durable.fill(database, ledger, PAYLOAD.read_bytes(), count, hours=14 * 24)
     desk = Desk(settings, database, checks=tuple)
     acceptor = Acceptor(settings, database, database, ledger)
-    client = create_app(settings, acceptor, desk.deliveries, desk).test_client()
+    health, metrics = Health(settings, database, Lookout(database)), Metrics(settings)
+    app = create_app(settings, acceptor, desk.deliveries, desk, health, metrics)
+    client = app.test_client()
     client.post("/ops/login", data={"secret": SECRET})
     some = desk.deliveries.search(limit=1)[0].delivery_id
     print(f"\nthe page with {count:,} deliveries of 14 days in the file")

@@ -15,5 +15,6 @@ def need_room(folder: Path, needed: int, why: str) -> None:
         raise Unavailable(
             f"There is no room on the disk {why}.",
             code="disk_low",
-            advice="Nothing was written; it is tried again. Make room where outputfolder lies.",
+            advice="Nothing was written; it is tried again. Make room on the disks of outputfolder "
+            "and downloadfolder.",
         )

@@ -16,7 +16,7 @@ import zstandard
 from connector_proxy import __version__, dataset
 from connector_proxy.dataset import Made, Origin, Wanted
 from connector_proxy.dataset.packed import CHUNK, unpacked
-from connector_proxy.errors import Unavailable
+from connector_proxy.dataset.room import need_room
 from connector_proxy.objectstore.parcel import sha256_of
 from connector_proxy.records import Delivery
 from connector_proxy.settings import Settings
@@ -73,12 +73,7 @@ def _converted(delivery: Delivery, files: Files, settings: Settings, work: Path)
 
 def _packed(path: Path, how: str, work: Path, reserve: int) -> Path:
     """``path`` packed; the same bytes each time, so that an upload may go on where it was cut."""
-    if shutil.disk_usage(work).free < path.stat().st_size + reserve:
-        raise Unavailable(
-            "There is no room on the disk to pack the data file.",
-            code="disk_low",
-            advice="Nothing was uploaded; it is tried again. Make room where downloadfolder lies.",
-        )
+    need_room(work, path.stat().st_size + reserve, "to pack the data file")
     target = work / "packed"
     with path.open("rb") as source, target.open("wb") as out:
         if how == "zstd":
