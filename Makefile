@@ -70,7 +70,7 @@ build/sasjslint/installed: tests/sasjslint/package.json tests/sasjslint/package-
 
 types: $(VENV)/installed-test
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32
+	$(BIN)/mypy --platform win32 connector_proxy
 
 soak: $(VENV)/installed-test
 	$(BIN)/python -m tests.soak --kills $(KILLS)
