@@ -29,7 +29,7 @@ from connector_proxy.sidequeue import SideQueue
 WORKFLOW = "attempt"
 FETCHING = "fetch"
 """The two kinds of workflows: a turn is carried out, or its files are fetched before that."""
-REPORTS = sidequeue.Kind("reports", "report", at_once=32, polling_seconds=0.1)
+REPORTS = sidequeue.Kind("reports", "report", at_once=32, polling_seconds=0.25)
 POLLING_SECONDS = 0.05
 _QUEUE = "deliveries"
 _DOWNLOADS = "downloads"
