@@ -26,7 +26,7 @@ from connector_proxy.loading import load
 from connector_proxy.settings import Settings
 from tests.conftest import ROOT, Service, another, payload
 from tests.crashing import wait_until
-from tests.filestore import FileStore
+from tests.filestore import FileStore, zipped
 from tests.gateway import pretend, reporting
 from tests.test_ci360_service import reported
 
@@ -165,7 +165,7 @@ def webhook(store: FileStore, rows: int, bad: tuple[int, ...] = ()) -> dict[str,
 
 def failed_rows(settings: Settings) -> Counter[str]:
     found: Counter[str] = Counter()
-    for path in settings.outputfolder.glob("*.failed.csv"):
+    for path in settings.outputfolder.glob("*_rejects.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             found.update(row["row"].partition(",")[0] for row in csv.DictReader(file))
     return found
@@ -219,6 +219,32 @@ def test_what_was_acknowledged_is_not_sent_again_by_the_next_attempt(
         assert delivery.result == {"rows": 5_000, "rejectedRows": 0}
         assert api.rows() == Counter({str(n): 1 for n in range(5_000)})
         assert not failed_rows(settings)
+
+
+def test_rows_that_do_not_fit_are_listed_and_the_others_are_sent(
+    installed: Path,
+    conf: Path,
+    settings: Settings,
+    store: FileStore,
+    service: Callable[[], Service],
+) -> None:
+    with Api(most_a_second=1000) as api:
+        configured(conf, api)
+        document = webhook(store, 3)
+        data = b'1,a@example.com\n2,b,c\n"3\n3",d@example.com\n4,\xff\n'
+        document["presignedUrls"] = store.urls(METADATA, zipped(data))
+        answer = service().post(document)
+        assert answer.json()["error"]["code"] == "rows_failed"
+        assert api.rows() == Counter(["1", "3\n3"])
+        [path] = settings.outputfolder.glob("*_rejects.csv")
+        with path.open("rb") as file:
+            assert list(
+                csv.reader(file.read().decode("utf-8", "surrogateescape").splitlines())
+            ) == [
+                ["line", "reason", "row"],
+                ["2", "The row has 3 values, the metadata names 2 columns.", "2,b,c"],
+                ["5", "The row is not UTF-8.", "4,\udcff"],
+            ]
 
 
 def test_each_row_that_the_api_refuses_is_told_to_ci_360(
