@@ -21,6 +21,8 @@ from connector_proxy.tables import deliveries
 _log = logging.getLogger(__name__)
 NEAR = timedelta(minutes=15)
 """A deadline that is nearer than this is told."""
+_FILES_GONE_SECONDS = 1.0
+"""Two instances that share no downloadfolder would ask each other without end otherwise."""
 OWN: sa.BindParameter[str] = sa.bindparam("own")
 MARK = sa.update(deliveries).where(deliveries.c.delivery_id == OWN)
 """Changes one row; made once, since making it anew costs more than running it."""
@@ -89,7 +91,7 @@ class Turns:
     def fetch_again(self, connection: Connection, row: Row[Any], now: datetime) -> None:
         """Give a delivery whose files are gone another turn, by the queue of downloads."""
         change(connection, row.delivery_id, now, turn=row.turn + 1, fetched_at=None)
-        self._put(connection, row, row.turn + 1, 0.0, fetch=True)
+        self._put(connection, row, row.turn + 1, _FILES_GONE_SECONDS, fetch=True)
 
     def _put(
         self, connection: Connection, row: Row[Any], turn: int, delay: float, *, fetch: bool
