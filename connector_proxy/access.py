@@ -110,6 +110,13 @@ def _leads_elsewhere(host: str) -> bool:
     return not all(is_loopback(str(one[4][0])) for one in found)
 
 
+def have_loopback(trusted: tuple[Network, ...]) -> bool:
+    """Whether one of the networks has the address by which programs call their own machine."""
+    return any(
+        ipaddress.ip_address(one) in each for one in ("127.0.0.1", "::1") for each in trusted
+    )
+
+
 def is_loopback(address: str) -> bool:
     """Whether ``address`` is this machine alone: 127.0.0.0/8 or ::1."""
     try:

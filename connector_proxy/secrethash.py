@@ -73,6 +73,10 @@ def is_hashed(secret: str) -> bool:
     return secret.startswith(_SIGN)
 
 
+LONG_ENOUGH = 16
+"""Characters of a secret that nobody guesses, where it is made of random ones."""
+
+
 def shortest(text: str) -> int:
     """The number of characters of the shortest plain secret in ``text``; very large where all are
     hashed."""

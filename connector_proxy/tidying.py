@@ -75,4 +75,4 @@ class Tidying:
         for folder in {one.outputfolder for one in self._settings.each() if one.embedded}:
             shelf.remove_unfinished(folder, now - _FORGOTTEN)
             if days and (count := shelf.remove_older(folder, now - timedelta(days=days))):
-                _log.info("removed %d datasets that are older than %d days", count, days)
+                _log.info("datasets removed since keepdatasetdays = %d: %d", days, count)

@@ -43,6 +43,8 @@ def test_a_secret_is_hashed_without_being_shown() -> None:
     shown = CliRunner().invoke(cli, ["hash-secret"], input="s3cret, with a comma\n").output.strip()
     assert shown.startswith("scrypt:") and "s3cret" not in shown
     assert Presented(shown).matches(b"s3cret, with a comma")
+    short = CliRunner().invoke(cli, ["hash-secret"], input="short\n")
+    assert "less than 16 characters" in short.stderr and short.stdout.startswith("scrypt:")
     empty = CliRunner().invoke(cli, ["hash-secret"], input="\n")
     assert (empty.exit_code, "There is no secret" in empty.output) == (1, True)
 
@@ -171,6 +173,9 @@ def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
         ({"OPSSECRET": "x" * 15}, "WARN  page: opssecret holds a secret of less than 16 characters"),
         ({"OPSSECRET": "x" * 16}, "OK    page: /ops is shown to this machine\n"),
         ({"OPSSECRET": "x" * 16, "OPSNETWORKS": "10.1.2.3"}, "OK    page: /ops is shown to this machine and 10.1.2.3/32"),
+        ({"OPSSECRET": "x" * 16, "TRUSTEDPROXY": "10.0.0.1"}, "OK    page: /ops is shown to this machine\n"),
+        ({"OPSSECRET": "x" * 16, "TRUSTEDPROXY": "127.0.0.1"}, "WARN  page: /ops is shown to nobody\n"),
+        ({"OPSSECRET": "x" * 16, "TRUSTEDPROXY": "127.0.0.0/8", "OPSNETWORKS": "127.0.0.1"}, "OK    page: /ops is shown to 127.0.0.1/32\n"),
     ],
 )  # fmt: skip
 def test_check_tells_who_may_open_the_page(settings: dict[str, str], line: str, conf: Path) -> None:

@@ -146,7 +146,7 @@ def test_datasets_are_listed_shown_and_their_first_rows_printed(conf: Path, outp
 def test_a_name_that_fits_none_or_two_is_told(conf: Path, output: Path) -> None:
     run("convert", "--conf", conf, PAYLOADS / "data_hard.csv", METADATA, "--name", "data_soft")
     assert "There is no dataset with" in run("datasets", "show", "--conf", conf, "x").output
-    assert "There is 2 datasets with" in run("datasets", "show", "--conf", conf, "data").output
+    assert "There are 2 datasets with" in run("datasets", "show", "--conf", conf, "data").output
 
 
 def test_other_json_files_are_no_datasets(conf: Path, output: Path) -> None:

@@ -281,7 +281,7 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/metrics"])
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
 @pytest.mark.parametrize("presented", ["plain", "hashed"])
 def test_others_need_the_ops_secret(
     start: Start, settings: Settings, path: str, presented: str
@@ -296,6 +296,10 @@ def test_others_need_the_ops_secret(
         assert asked(service, path, "10.1.2.3", Authorization=bad) == 401
     # Whoever is behind a front end of this machine is somebody else.
     assert asked(service, path, "127.0.0.1", **{"X-Forwarded-For": "203.0.113.9"}) == 401
+
+
+def test_everybody_may_ask_whether_it_lives(embedded_service: Service) -> None:
+    assert asked(embedded_service, "/health/live", "10.1.2.3") == 200
 
 
 def test_without_a_secret_only_this_machine_may_look(embedded_service: Service) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from connector_proxy import __version__, asjson, configuration, demo, platforms
+from connector_proxy import __version__, asjson, configuration, demo, platforms, secrethash
 from connector_proxy.addresses import section_of
 from connector_proxy.alerts import channels
 from connector_proxy.cli.ci360 import emulate_ci360
@@ -36,7 +36,6 @@ from connector_proxy.errors import ConfigurationError, ConnectorProxyError
 from connector_proxy.health.check import Check, Condition
 from connector_proxy.health.start import run_checks
 from connector_proxy.preview import preview as preview_lines
-from connector_proxy.secrethash import hashed
 from connector_proxy.service import Service, opened, unusable_address, url
 from connector_proxy.settings import Settings
 
@@ -183,7 +182,10 @@ def hash_secret() -> None:
         secret = sys.stdin.readline().rstrip("\r\n")
     if not secret:
         end(ConfigurationError("There is no secret.", advice="Write it into standard input."))
-    click.echo(hashed(secret))
+    if len(secret) < secrethash.LONG_ENOUGH:
+        least = f"less than {secrethash.LONG_ENOUGH} characters"
+        click.echo(f"warning: {least}; take 20 letters or more that nobody can guess", err=True)
+    click.echo(secrethash.hashed(secret))
 
 
 def _numbers(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:

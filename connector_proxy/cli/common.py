@@ -72,6 +72,11 @@ def since(_: click.Context, __: click.Parameter, text: str | None) -> datetime |
         raise click.BadParameter(str(error)) from None
 
 
+def local(moment: datetime | None) -> str:
+    """A moment in local time, with its distance from UTC; empty for none."""
+    return moment.astimezone().isoformat(" ", "seconds") if moment else ""
+
+
 def how_many(count: int) -> str:
     """So many deliveries, in words."""
     return "1 delivery" if count == 1 else f"{count} deliveries"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from connector_proxy.cli.common import conf_option, end, loaded
+from connector_proxy.cli.common import conf_option, end, loaded, local
 from connector_proxy.dataset import shelf
 from connector_proxy.dataset.shelf import Manifest
 from connector_proxy.errors import NotPossible
@@ -42,9 +43,8 @@ def list_datasets(conf: Path | None, folder: Path | None, as_json: bool) -> None
         return
     for one in found:
         forms = ", ".join(file["format"] for file in one["files"])
-        click.echo(
-            f"{one['finishedAt'][:19]}  {one['rows']:>12,} rows  {one['dataset']}  ({forms})"
-        )
+        finished = local(datetime.fromisoformat(one["finishedAt"]))
+        click.echo(f"{finished}  {one['rows']:>12,} rows  {one['dataset']}  ({forms})")
     if not found:
         click.echo("there is no dataset")
 
@@ -83,7 +83,10 @@ def head(conf: Path | None, folder: Path | None, rows: int, name: str) -> None:
     except OSError as error:
         end(NotPossible(f"The dataset cannot be read: {error.strerror or error}."))
     if not shown:
-        end(NotPossible("Its rows are in no file that can be shown.", advice="Look at its table."))
+        where = "; ".join(file_lines(manifest, place))
+        end(
+            NotPossible("Parquet and CSV are shown, and it has neither.", advice=f"Look at {where}")
+        )
     for row in shown:
         click.echo(" | ".join(printable(" ".join(value.split())[:_SHOWN]) for value in row))
 
@@ -100,9 +103,9 @@ def _found(settings: Settings, folder: Path | None, name: str) -> tuple[Path, Ma
     exact = [pair for pair in every if pair[1]["dataset"] == name]
     matching = exact or [pair for pair in every if pair[1]["dataset"].startswith(name)]
     if len(matching) != 1:
-        how_many = "no dataset" if not matching else f"{len(matching)} datasets"
+        found = f"are {len(matching)} datasets" if matching else "is no dataset"
         advice = "connector-proxy datasets list shows their names."
-        end(NotPossible(f"There is {how_many} with this name or beginning.", advice=advice))
+        end(NotPossible(f"There {found} with this name or beginning.", advice=advice))
     return matching[0]
 
 

@@ -116,19 +116,22 @@ def _downloaded(urls: dict[str, str], folder: Path, settings: Settings) -> stagi
         )
     except KeyboardInterrupt:
         end(NotPossible("Interrupted.", advice=f"The same command goes on; so far: {folder}"))
-    except Refused:
-        if not any(path.stat().st_size for path in folder.iterdir()):
+    except Refused as error:
+        if not any(folder.glob(f"{staging.DATA}*")):
             shutil.rmtree(folder, ignore_errors=True)
-        raise
+        end(Refused(_with_cause(error), advice=error.advice))
     except Unavailable as error:
-        cause = f" ({masking.foreign(error.cause, ())})" if error.cause else ""
-        end(Unavailable(f"{error}{cause}", advice="The same command goes on where it was."))
+        end(Unavailable(_with_cause(error), advice="The same command goes on where it was."))
     finally:
         progress.end()
-    size, seconds = files.data.stat().st_size, max(time.monotonic() - started, 0.001)
-    click.echo(f"downloaded {size:,} bytes in {seconds:.1f} s ({size / seconds / 1e6:.0f} MB/s)")
+    size, seconds = files.data.stat().st_size, time.monotonic() - started
+    click.echo(f"downloaded {size:,} bytes in {seconds:.1f} s ({_rate(size, seconds)})")
     click.echo(f"SHA-256 of the data file: {files.sha256}")
     return files
+
+
+def _with_cause(error: ConnectorProxyError) -> str:
+    return f"{error} ({masking.foreign(error.cause, ())})" if error.cause else str(error)
 
 
 def _see_that_nothing_is_overwritten(order: _Order, *given: Path) -> None:
@@ -174,11 +177,14 @@ def _make(order: _Order, data: Path, metadata: Path) -> None:
     _say_what_was_made(made, order.folder, time.monotonic() - started, size)
 
 
+def _rate(size: int, seconds: float) -> str:
+    return f"{size / max(seconds, 0.001) / 1e6:.3g} MB/s"
+
+
 def _say_what_was_made(made: Made, folder: Path, seconds: float, size: int) -> None:
-    rate = size / max(seconds, 0.001) / 1e6
     click.echo(
         f"{made.rows:,} rows of {made.columns} columns, {made.rejected:,} rows rejected, "
-        f"in {seconds:.1f} s ({rate:.0f} MB/s)"
+        f"in {seconds:.1f} s ({_rate(size, seconds)})"
     )
     for line in file_lines(made.manifest, folder):
         click.echo(line)

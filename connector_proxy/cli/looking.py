@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from connector_proxy import asjson, masking
-from connector_proxy.cli.common import STATES, conf_option, on_deliveries, since
+from connector_proxy.cli.common import STATES, conf_option, local, on_deliveries, since
 from connector_proxy.deliveries import Deliveries
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import Change, Delivery, State
@@ -66,10 +66,10 @@ def _echo_table(heading: Sequence[str], found: Iterable[Delivery]) -> None:
 def _cells(one: Delivery) -> tuple[str, ...]:
     tail = one.code if one.state not in (State.DONE, State.WAITING) else ""
     if one.state is State.WAITING:
-        tail = f"next {_local(one.next_attempt_at)}" if one.next_attempt_at else ""
+        tail = f"next {local(one.next_attempt_at)}" if one.next_attempt_at else ""
     return (
         one.delivery_id,
-        _local(one.accepted_at),
+        local(one.accepted_at),
         str(one.state),
         f"{one.attempt_count}x",
         masking.printable(masking.shorten(one.stp_name, _LONGEST)),
@@ -86,10 +86,6 @@ def _summary(known: Deliveries) -> Iterator[str]:
         if one.paused_by:
             why = f": {one.why}" if one.why else ""
             yield f"{one.stp_name} is paused (by {one.paused_by}), {one.waiting} wait{why}"
-
-
-def _local(moment: datetime | None) -> str:
-    return moment.astimezone().isoformat(" ", "seconds") if moment else ""
 
 
 @click.command("show")
@@ -121,7 +117,7 @@ def _record_lines(delivery: Delivery) -> Iterator[str]:
     }
     for name, value in asjson.delivery(delivery, with_attempts=False).items():
         text = json.dumps(value) if isinstance(value, dict) else str(value)
-        yield f"{name:<22}{_local(moments.get(name)) or text}"
+        yield f"{name:<22}{local(moments.get(name)) or text}"
 
 
 def _story_lines(known: Deliveries, delivery: Delivery) -> Iterator[str]:
@@ -136,11 +132,11 @@ def _story_lines(known: Deliveries, delivery: Delivery) -> Iterator[str]:
 
 
 def _step_lines(step: Step) -> Iterator[str]:
-    yield f"{_local(step.at)}  {step.title}"
+    yield f"{local(step.at)}  {step.title}"
     for label, words in step.details:
         yield f"    {label}{': ' if label else ''}{words}"
     if step.then:
-        yield f"    next attempt: {_local(step.then)}"
+        yield f"    next attempt: {local(step.then)}"
 
 
 def _pause_of(known: Deliveries, stp_name: str) -> str:
@@ -178,7 +174,7 @@ def _change_line(one: Change) -> str:
     by = one.decision
     about = f"{one.delivery_id} ({one.stp_name})" if one.delivery_id else one.stp_name
     note = f"; {by.note}" if by.note else ""
-    return f"{_local(by.at)}  {by.door} {by.who}  {one.action} {about}: {one.outcome}{note}"
+    return f"{local(by.at)}  {by.door} {by.who}  {one.action} {about}: {one.outcome}{note}"
 
 
 COMMANDS = (list_command, show_command, audit_command)

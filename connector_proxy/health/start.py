@@ -30,7 +30,7 @@ _PASSWORD = re.compile(
     r"|(queueurl|datasettable)[ \t]*[=:][ \t]*\S+://\S*(:[^\s/]*@|[?&]password=))",
     re.IGNORECASE | re.MULTILINE,
 )
-_PRESENTED, _LONG_ENOUGH = ("basicpassword", "bearertoken", "headervalue"), 16
+_PRESENTED = ("basicpassword", "bearertoken", "headervalue")
 _HOST_ADVICE = "Write an address of this machine into serviceConfig.py."
 
 
@@ -97,9 +97,9 @@ def _door(settings: Settings) -> Check:
     for key in access.NEEDED[settings.auth]:
         if (
             key in _PRESENTED
-            and secrethash.shortest(getattr(settings, key).reveal()) < _LONG_ENOUGH
+            and secrethash.shortest(getattr(settings, key).reveal()) < secrethash.LONG_ENOUGH
         ):
-            message = f"{key} holds a secret of less than {_LONG_ENOUGH} characters"
+            message = f"{key} holds a secret of less than {secrethash.LONG_ENOUGH} characters"
             return Check(name, Condition.WARN, message, "Take 32 random letters or more.")
     return Check(name, Condition.OK, f"who presents the secret may send webhooks ({settings.auth})")
 
@@ -129,11 +129,20 @@ def _page(settings: Settings) -> Check:
             "makes one."
         )
         return Check("page", Condition.OK, "is off: opssecret is empty", advice)
-    if secrethash.shortest(settings.opssecret.reveal()) < _LONG_ENOUGH:
-        message = f"opssecret holds a secret of less than {_LONG_ENOUGH} characters"
+    if secrethash.shortest(settings.opssecret.reveal()) < secrethash.LONG_ENOUGH:
+        message = f"opssecret holds a secret of less than {secrethash.LONG_ENOUGH} characters"
         return Check("page", Condition.WARN, message, "Take a long one: it lets replay deliveries.")
-    others = f" and {', '.join(map(str, settings.opsnetworks))}" if settings.opsnetworks else ""
-    return Check("page", Condition.OK, f"/ops is shown to this machine{others}")
+    named = ", ".join(map(str, settings.opsnetworks))
+    if not access.have_loopback(settings.trustedproxy):
+        others = f" and {named}" if named else ""
+        return Check("page", Condition.OK, f"/ops is shown to this machine{others}")
+    if named:
+        return Check("page", Condition.OK, f"/ops is shown to {named}")
+    advice = (
+        "trustedproxy names a front end on this machine, so requests from here count as its own. "
+        "opsnetworks = 127.0.0.1 shows the page to this machine, also through the front end."
+    )
+    return Check("page", Condition.WARN, "/ops is shown to nobody", advice)
 
 
 def _queue_database(settings: Settings) -> Check:

@@ -53,7 +53,11 @@ class Api:
         """Its payload and stream, masked."""
         found = self._desk.contents.of(self._deliveries.show(delivery_id))
         if found is None:
-            raise NoSuchDelivery("The payload is not kept any more.", code="not_kept")
+            raise NoSuchDelivery(
+                "The payload is not kept any more.",
+                code="not_kept",
+                advice="keeppayloaddays says how long payloads of ended deliveries are kept.",
+            )
         return of_body(shapes.content(found))
 
     @may_call(Caller.API)
@@ -61,7 +65,12 @@ class Api:
         """The dataset that the embedded stored process made of it."""
         found = self._desk.contents.dataset(self._deliveries.show(delivery_id))
         if found is None:
-            raise NoSuchDelivery("There is no dataset of this delivery here.", code="no_dataset")
+            raise NoSuchDelivery(
+                "There is no dataset of this delivery here.",
+                code="no_dataset",
+                advice="The embedded stored process makes one of a delivery that is done, and "
+                "keepdatasetdays says how long it stays.",
+            )
         return of_body(shapes.dataset(found))
 
     @may_call(Caller.API)

@@ -10,10 +10,15 @@ from connector_proxy.settings import Settings
 from connector_proxy.web.access import Basic, Bearer, Environ, Gate, Guard
 from connector_proxy.web.proxies import is_local
 
+_ADVICE = (
+    "Present opssecret (credentials.ini) as a bearer token, or as the password of any user. What "
+    "comes from an address of trustedproxy does not count as this machine."
+)
+
 
 def watch_guard(settings: Settings) -> Guard:
     """The guard of ``GET /health`` and ``GET /metrics``."""
-    gate = Gate(_OpsSecret(settings.opssecret.reveal()))
+    gate = Gate(_OpsSecret(settings.opssecret.reveal()), advice=_ADVICE)
 
     def guard() -> None:
         if is_local(request.environ):
