@@ -95,6 +95,8 @@ def _called(deliver: Callable[[], Outcome], destination: Destination) -> Carried
         outcome = deliver()
     except (Refused, Unavailable, OutcomeUnknown) as error:
         outcome = _outcome(error)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # of a destination from outside
+        raise RuntimeError(f"{destination.name} raised {type(error).__name__}") from error
     return Carried(outcome, destination.name, _since(started))
 
 

@@ -77,7 +77,7 @@ def run(settings: Settings, rows: int, emulated: bool, loop: bool, say: Say) -> 
             "outputfolder": str(folder),
             "logfilepath": str(folder),
             "datafolder": str(folder / "data"),
-        "downloadfolder": str(folder / "data" / "files"),
+            "downloadfolder": str(folder / "data" / "files"),
             **(told.settings if told else {}),
         }
         with _service(settings.conf, changed, say) as url:

@@ -3,7 +3,7 @@ what is installed beside this package as an entry point."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -34,11 +34,34 @@ def _loaded(one: EntryPoint) -> Any:
         raise _unusable(one, "its name is taken, or is none of small letters, digits and _ -")
     try:
         found = one.load()
-    except (ImportError, AttributeError, SyntaxError) as error:
+    except (Exception, SystemExit) as error:  # whatever is in it, the service must be able to tell
         raise _unusable(one, f"{type(error).__name__}: {error}") from None
     if not {"keys", "name", "repeatable", "deliver", "close"} <= set(dir(found)):
         raise _unusable(one, "it is not a destination (docs/destinations.md)")
+    keys = found.keys if isinstance(found.keys, Iterable) else ("no keys",)
+    if not all(isinstance(key, Key) for key in keys):
+        raise _unusable(one, "its keys are no settings (docs/destinations.md)")
     return found
+
+
+def made() -> dict[str, Any]:
+    """One of each kind that comes from outside. Raises ``ConfigurationError``."""
+    return {one.name: _made(one) for one in entry_points(group=GROUP)}
+
+
+def try_out() -> None:
+    """Make one of each and close it again, as the working process will. Raises
+    ``ConfigurationError``."""
+    for one in made().values():
+        one.close()
+
+
+def _made(one: EntryPoint) -> Any:
+    kind = _loaded(one)
+    try:
+        return kind()
+    except (Exception, SystemExit) as error:
+        raise _unusable(one, f"{type(error).__name__}: {error}") from None
 
 
 def _unusable(one: EntryPoint, why: str) -> ConfigurationError:

@@ -24,6 +24,8 @@ LONGEST_NAME, LONGEST_SEGMENT = 800, 200
 """Bytes in UTF-8: a store takes 1024 with its prefix, a file system 255 with an ending of ours."""
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _SEGMENT = re.compile(r"[\w .()&+,'@=!~-]+")
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9 +\-=._:/]")
+"""What one of the stores refuses in the value of a tag."""
 _OF_TASK = ("taskName", "taskId", "occurrenceId", "taskVersionId", "eventName")
 _OF_TEXT = ("csv", "txt")
 _ADVICE = "Correct the send parameter of the task, or objectname in serviceConfig.ini."
@@ -43,7 +45,7 @@ def named(payload: Mapping[str, Any], own: Mapping[str, Any], at: datetime) -> N
     name = object_name(payload, own["objectname"], own["nameparameters"], at)
 
     def put_in(found: re.Match[str]) -> str:
-        return one_segment(value_of(payload, found[1].strip(), at))
+        return _NOT_IN_TAGS.sub("_", value_of(payload, found[1].strip(), at))
 
     tags = {tag: PLACEHOLDER.sub(put_in, text)[:256] for tag, text in own["tags"].items()}
     return Named(_with_endings(name, own["content"], own["compress"]), tags)

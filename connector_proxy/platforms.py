@@ -24,7 +24,7 @@ _RENAME_SECONDS = 3.0
 _LONGEST_PATH = 259
 _LONGEST_NAME = 150
 """Characters that the longest name below a folder of ours may have, its own folder included."""
-_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[\d¹²³]) *(\..*)?", re.IGNORECASE)
 
 
 def placed(text: str, home: PurePath) -> PurePath:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from connector_proxy import logs
+from connector_proxy import kinds, logs
 from connector_proxy.acceptor import Acceptor
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
@@ -53,6 +53,7 @@ class Core:
         send webhooks and nobody said so.
         """
         _refuse_open_door(settings)
+        kinds.try_out()
         self._writing = Database(settings)
         self._writing.set_up(examine=True)
         self._lock = InstanceLock(self._writing, settings.instance, ANSWERING)

@@ -501,6 +501,9 @@ def test_pause_and_resume(
     state(service, ids["Waiting"], State.DONE)
     assert service.ended(answer)["state"] == "done"
     assert lines(command("resume", "Unknown")) == ["Unknown runs; 0 deliveries placed in the queue"]
+    assert lines(command("pause", "upload:archive")) == [
+        "upload:archive is paused; 0 deliveries wait"
+    ]
 
 
 # -- prune and recover --------------------------------------------------------------------

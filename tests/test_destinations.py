@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 
 from connector_proxy.errors import ConfigurationError
+from connector_proxy.health.check import Condition
+from connector_proxy.health.start import run_checks
 from connector_proxy.loading import load
 from connector_proxy.settings import Settings
 from tests.conftest import ROOT, Service, another, payload
@@ -330,14 +332,34 @@ def test_a_named_one_takes_from_the_one_without_a_name(installed: Path, conf: Pa
         ({"other": "nowhere:Nothing"}, "ModuleNotFoundError"),
         ({"other": "mailing:Nothing"}, "AttributeError"),
         ({"other": "json:JSONDecoder"}, "not a destination"),
+        ({"other": "broken:Nothing"}, "SystemExit: 3"),
+        ({"other": "odd:Odd"}, "its keys are no settings"),
     ],
 )
 def test_an_entry_point_that_cannot_be_used_is_told_with_its_package(
     points: dict[str, str], why: str, installed: Path, conf: Path
 ) -> None:
     install(installed, "somebody-else", "2", points)
+    (installed / "broken.py").write_text("import sys\nsys.exit(3)\n")
+    odd = "name = 'odd'; repeatable = True; keys = 5; deliver = close = None"
+    (installed / "odd.py").write_text(f"class Odd:\n    {odd}\n")
     with pytest.raises(ConfigurationError, match=f"somebody-else.*{why}"):
         load(conf, {})
+
+
+def test_one_that_cannot_be_made_is_told_before_anything_starts(
+    installed: Path, conf: Path, settings: Settings
+) -> None:
+    install(installed, "somebody-else", "2", {"unmade": "unmade:Unmade"})
+    (installed / "unmade.py").write_text(
+        "class Unmade:\n    name, repeatable, keys = 'unmade', True, ()\n    deliver = close = None\n"
+        "    def __init__(self):\n        raise OSError('no licence')\n"
+    )
+    (told,) = [one for one in run_checks(load(conf, {})) if one.name == "destinations"]
+    assert told.condition is Condition.FAIL
+    assert "somebody-else" in told.message and "no licence" in told.message
+    with pytest.raises(ConfigurationError, match="no licence"):
+        Service(settings)
 
 
 def test_the_document_shows_the_example_as_it_is() -> None:

@@ -89,7 +89,7 @@ def test_an_object_says_what_it_is_and_is_kept_as_the_settings_say(
         tags="team=crm, task={taskCode}",
     )
     files = files_of(tmp_path / "d", b"1,A\n")
-    outcome = put(settings, files, taskCode="TSK 1/2")
+    outcome = put(settings, files, taskCode="TSK 1/2 (A) Björn")
     assert dict(outcome.result) == {
         "bucket": BUCKET, "key": f"{place.prefix}/a.csv", "bytes": 4, "sha256": files.sha256,
     }  # fmt: skip
@@ -99,7 +99,10 @@ def test_an_object_says_what_it_is_and_is_kept_as_the_settings_say(
     assert head["SSEKMSKeyId"] == "alias/crm"
     assert head["ContentType"] == "text/csv"
     tags = place.client.get_object_tagging(Bucket=BUCKET, Key=f"{place.prefix}/a.csv")["TagSet"]
-    assert {one["Key"]: one["Value"] for one in tags} == {"team": "crm", "task": "TSK 1_2"}
+    assert {one["Key"]: one["Value"] for one in tags} == {
+        "team": "crm",
+        "task": "TSK 1/2 _A_ Bj_rn",
+    }
 
 
 def test_a_large_file_goes_in_parts_and_an_empty_one_in_one(
@@ -146,6 +149,114 @@ def test_a_part_that_a_store_without_sha256_damages_is_found_by_its_md5(
     with pytest.raises(Unavailable) as caught:
         put(place.settings(door), files_of(tmp_path / "d", LARGE))
     assert caught.value.code == "store_damaged"
+
+
+def test_a_small_file_that_a_store_without_sha256_damages_is_found_by_its_md5(
+    place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    def damage(request: Request) -> bytes | None:
+        if request.method != "PUT":
+            return None
+        kept = {k: v for k, v in request.headers.items() if "checksum" not in k.lower()}
+        request.headers = kept
+        return b"!" + request.body[1:]
+
+    door.rule = damage
+    with pytest.raises(Unavailable) as caught:
+        put(place.settings(door), files_of(tmp_path / "d", b"1,A\n"))
+    assert caught.value.code == "store_damaged"
+
+
+@pytest.mark.parametrize(
+    ("body", "step"),
+    [(b"1,A\n", "PUT"), (LARGE, "uploads"), (LARGE, "partNumber"), (LARGE, "POST")],
+    ids=["small", "begin", "part", "end"],
+)
+def test_an_answer_that_is_none_of_a_store_is_no_success(
+    body: bytes, step: str, place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    """A portal, or another server at the address, may answer everything with 200."""
+
+    def portal(request: Request) -> Answer | None:
+        ends = request.method == "POST" and "uploads" not in request.query
+        meant = step in request.query or (ends if step == "POST" else step == request.method)
+        return Answer(200, "Welcome") if meant else None
+
+    settings, files = place.settings(door), files_of(tmp_path / "d", body)
+    door.rule = portal
+    with pytest.raises(Unavailable):
+        put(settings, files)
+    assert place.keys() == []
+    door.rule = lambda request: None
+    put(settings, files)
+    assert place.get("a.csv") == body
+    assert place.unfinished() == []
+
+
+@pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict"])
+def test_a_condition_that_nobody_set_is_no_object_that_exists(
+    code: str, place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    status = 412 if code == "PreconditionFailed" else 409
+    door.rule = lambda request: Answer(status, code) if request.method == "PUT" else None
+    with pytest.raises(Refused if status == 412 else Unavailable) as caught:
+        put(place.settings(door), files_of(tmp_path / "d", b"1,A\n"))
+    assert caught.value.code == ("store_refused" if status == 412 else "store_busy")
+
+
+def test_two_that_are_quick_at_the_same_time_wait_for_each_other(
+    place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    door.rule = lambda request: (
+        Answer(409, "ConditionalRequestConflict") if request.method == "PUT" else None
+    )
+    with pytest.raises(Unavailable):
+        put(place.settings(door, onexisting="refuse"), files_of(tmp_path / "d", b"1,A\n"))
+
+
+def test_an_upload_that_ends_while_parts_are_sent_begins_again(
+    place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    """A lifecycle rule of the bucket may end one that took too long."""
+    settings, files = place.settings(door), files_of(tmp_path / "d", LARGE)
+
+    def gone(request: Request) -> Answer | None:
+        if request.part != 2:
+            return None
+        for one in place.client.list_multipart_uploads(Bucket=BUCKET)["Uploads"]:
+            place.client.abort_multipart_upload(
+                Bucket=BUCKET, Key=one["Key"], UploadId=one["UploadId"]
+            )
+        return Answer(404, "NoSuchUpload")
+
+    door.rule = gone
+    with pytest.raises(Unavailable):
+        put(settings, files)
+    door.rule = lambda request: None
+    put(settings, files)
+    assert place.get("a.csv") == LARGE
+    assert place.unfinished() == []
+
+
+def test_an_upload_without_an_id_ends_no_upload_of_another_delivery(
+    place: Place, door: StoreDoor, tmp_path: Path
+) -> None:
+    settings = place.settings(door)
+    mine, other = files_of(tmp_path / "d", LARGE), files_of(tmp_path / "e", LARGE[:-1])
+    door.rule = lambda request: Answer(503, "SlowDown") if request.part == 2 else None
+    with pytest.raises(Unavailable):
+        put(settings, other, delivery("e" * 32))
+    door.rule = lambda request: Answer(503, "SlowDown") if "uploads" in request.query else None
+    with pytest.raises(Unavailable):
+        put(settings, mine)
+    door.rule = lambda request: None
+    put(settings, mine)
+    assert place.get("a.csv") == LARGE
+    door.seen.clear()
+    put(settings, other, delivery("e" * 32))
+    assert place.get("a.csv") == LARGE[:-1]
+    assert 1 not in door.parts(), "what was there was not sent again"
+    assert place.unfinished() == []
 
 
 def test_parts_that_are_there_are_not_sent_again(

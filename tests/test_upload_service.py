@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,14 @@ import zstandard
 from click.testing import CliRunner
 
 from connector_proxy.cli import cli
+from connector_proxy.destinations.contents import contents
 from connector_proxy.emulator import Emulator
 from connector_proxy.loading import load
 from connector_proxy.preview import preview
 from connector_proxy.settings import Settings
 from tests.conftest import Service, another, decided, payload
 from tests.filestore import FileStore, s3_error, zipped
-from tests.uploads import METADATA, target
+from tests.uploads import METADATA, delivery, files_of, target
 
 DATA = b'1,"Ada, Jr."\n2,Bj\xc3\xb6rn\n'
 Start = Callable[[Settings], Service]
@@ -187,6 +189,21 @@ def test_metadata_and_manifest_stand_beside_it_and_rejected_rows_too(bench: Benc
     manifest = json.loads(objects["a.csv.manifest.json"])
     assert (manifest["object"], manifest["rows"]) == ("a.csv", 2)
     assert [one["name"] for one in manifest["columns"]] == ["id", "name"]
+
+
+@pytest.mark.parametrize("content", ["csv", "parquet", "xpt"])
+def test_what_is_converted_has_the_same_bytes_in_each_attempt(
+    content: str, settings: Settings, tmp_path: Path
+) -> None:
+    """An object that an earlier attempt put there is known by them."""
+    own = replace(settings, own={"content": content, "compress": "none", "beside": ()})
+    found = set()
+    for name in ("first", "second"):
+        files = files_of(tmp_path / name, DATA, METADATA)
+        (tmp_path / name / "work").mkdir()
+        found.add(contents(delivery(), files, own, tmp_path / name / "work").sha256)
+        time.sleep(1.1)  # a transport file tells seconds
+    assert len(found) == 1
 
 
 def test_a_file_that_cannot_be_used_is_refused_and_nothing_is_put_there(bench: Bench) -> None:

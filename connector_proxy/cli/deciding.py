@@ -20,7 +20,7 @@ from connector_proxy.cli.common import (
 )
 from connector_proxy.deliveries import RESOLVED, Deliveries
 from connector_proxy.errors import NotPossible
-from connector_proxy.intake import stp_name_issue
+from connector_proxy.intake import destination_issue
 from connector_proxy.lookup import Criteria
 from connector_proxy.records import Delivery, State
 
@@ -132,7 +132,7 @@ def cancel(conf: Path | None, delivery_id: str, note: str) -> None:
 @note_option
 def pause(conf: Path | None, stp: str, note: str) -> None:
     """Let deliveries for the stored process STP wait, until you resume it."""
-    issue = stp_name_issue(stp)
+    issue = destination_issue(stp)
     if issue:
         raise click.BadParameter(f"the name {issue}")
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,14 +23,15 @@ _LEAST_GROUP, _MOST_GROUP = 2048, 60 * 2048
 
 @dataclass(frozen=True)
 class Material:
-    """What a dataset is made of; ``kinds`` are those of ``columns``, ``title`` is the task;
-    ``reserve`` bytes of the disk stay free."""
+    """What a dataset is made of; ``kinds`` are those of ``columns``, ``title`` is the task,
+    ``at`` the moment of its making; ``reserve`` bytes of the disk stay free."""
 
     duck: Duck
     tidy: Tidy
     columns: Sequence[Column]
     kinds: Sequence[Kind]
     limits: Limits
+    at: datetime
     title: str = ""
     bom: bool = False
     reserve: int = 0

@@ -58,7 +58,7 @@ def make(
         Duck(part, lambda done: tell("writing", done)) as duck,
         Outputs(duck, folder, part, origin, wanted) as outputs,
     ):
-        return _Work(duck, columns, plain, part, wanted, origin.task, tell).make(outputs, origin)
+        return _Work(duck, columns, plain, part, wanted, origin, tell).make(outputs)
 
 
 class _InTheWay(IntEnum):
@@ -79,13 +79,13 @@ class _Work:
         data: Path,
         part: Path,
         wanted: Wanted,
-        title: str,
+        origin: Origin,
         tell: Tell,
     ) -> None:
         self._started = datetime.now(UTC)
         self._duck, self._columns, self._data = duck, columns, data
         self._part, self._wanted, self._tell = part, wanted, tell
-        self._title = title
+        self._origin = origin
         self._kinds = [one.kind if wanted.typed else Kind.CHARACTER for one in columns]
         self._notes = [note_of_type(column) for column in columns]
         self._limits = wanted.limits
@@ -94,7 +94,7 @@ class _Work:
         self._in_the_way = _InTheWay.NOTHING
         self._passes = 0
 
-    def make(self, outputs: Outputs, origin: Origin) -> Made:
+    def make(self, outputs: Outputs) -> Made:
         """Read, write, publish."""
         begun = tidied(self._data, len(self._columns), self._new_folder(), self._told_bytes())
         try:
@@ -103,7 +103,7 @@ class _Work:
             if begun:
                 begun.counted.exception()  # its thread has the file open until then
         rejected = self._rejects.count if self._rejects else 0
-        manifest = self._manifest(outputs.name, origin, tidy.rows, rejected)
+        manifest = self._manifest(outputs.name, tidy.rows, rejected)
         outputs.publish(manifest, self._rejects.path if self._rejects and rejected else None)
         main = manifest["files"][0]["name"]
         return Made(outputs.name, main, tidy.rows, len(self._columns), rejected, manifest)
@@ -177,12 +177,14 @@ class _Work:
             self._columns,
             self._kinds,
             self._limits,
-            self._title,
+            self._origin.at,
+            self._origin.task,
             self._wanted.bom,
             self._wanted.reserve,
         )
 
-    def _manifest(self, name: str, origin: Origin, rows: int, rejected: int) -> dict[str, Any]:
+    def _manifest(self, name: str, rows: int, rejected: int) -> dict[str, Any]:
+        origin = self._origin
         return {
             "dataset": name,
             "task": origin.task,

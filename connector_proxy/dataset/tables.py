@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from connector_proxy.dataset.columns import Column, Kind, unique_names
 from connector_proxy.errors import Refused
@@ -24,12 +25,14 @@ _LONGEST = 63
 @dataclass(frozen=True)
 class Origin:
     """Where a dataset comes from, for its name and its manifest. ``delivery`` is the id of its
-    delivery, which makes one dataset however often it is tried; empty: nobody delivered it."""
+    delivery, which makes one dataset however often it is tried; empty: nobody delivered it.
+    ``at`` is the moment that a form names as that of its making."""
 
     task: str
     occurrence: str
     tracking_code: str = ""
     delivery: str = ""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import lru_cache
 from pathlib import Path
 from struct import pack
@@ -89,7 +89,7 @@ def _lengths(material: Material) -> list[int]:
 
 
 def _header(material: Material, variables: Sequence[_Variable]) -> Iterator[bytes]:
-    now = datetime.now(UTC).strftime("%d%b%y:%H:%M:%S").upper().encode()
+    now = material.at.astimezone(UTC).strftime("%d%b%y:%H:%M:%S").upper().encode()
     (member,) = sas_names([Column(material.title or "dataset")])
     release = b"6.06    bsd4.2  "
     yield _heading("LIBV8", "0" * 30)

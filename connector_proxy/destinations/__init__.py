@@ -63,8 +63,7 @@ class Destinations:
         self._settings = settings
         self._sas = Sas(pool_size=settings.instanceconcurrency)
         self._embedded = Embedded()
-        outside = {kind: one() for kind, one in kinds.installed().items()}
-        self._others: dict[str, Destination] = {UPLOAD: Upload(), **outside}
+        self._others: dict[str, Destination] = {UPLOAD: Upload(), **kinds.made()}
         self._gone = Gone()
 
     def of(self, name: str) -> Destination:

@@ -67,7 +67,13 @@ def _converted(delivery: Delivery, files: Files, settings: Settings, work: Path)
         settings.onbadrow,
         reserve=settings.diskreservemb << 20,
     )
-    origin = Origin(delivery.task_name, delivery.delivery_id, delivery.tracking_code)
+    # The moment is the same for each attempt, so that an object is known again by its bytes.
+    origin = Origin(
+        delivery.task_name,
+        delivery.delivery_id,
+        delivery.tracking_code,
+        at=delivery.accepted_at,
+    )
     return dataset.make(columns, files.data, work, part, origin, wanted)
 
 

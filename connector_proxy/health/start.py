@@ -14,8 +14,9 @@ from socket import SOCK_STREAM
 
 import sqlalchemy as sa
 
-from connector_proxy import access, conffiles, masking, platforms, secrethash
+from connector_proxy import access, conffiles, kinds, masking, platforms, secrethash
 from connector_proxy.database import FILE, Database, advice, why
+from connector_proxy.errors import ConfigurationError
 from connector_proxy.health import folders, gateway, hosts, stores
 from connector_proxy.health.check import Check, Condition
 from connector_proxy.keys import CREDENTIALS_INI
@@ -41,6 +42,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _listening(settings.host, settings.port)
     yield _door(settings)
     yield _page(settings)
+    yield from _kinds()
     if settings.proglog:
         yield folders.writable("log folder", settings.logfilepath, "logfilepath")
     every = settings.each()
@@ -102,6 +104,14 @@ def _door(settings: Settings) -> Check:
             message = f"{key} holds a secret of less than {secrethash.LONG_ENOUGH} characters"
             return Check(name, Condition.WARN, message, "Take 32 random letters or more.")
     return Check(name, Condition.OK, f"who presents the secret may send webhooks ({settings.auth})")
+
+
+def _kinds() -> Iterator[Check]:
+    """Whether destinations from outside can be made."""
+    try:
+        kinds.try_out()
+    except ConfigurationError as error:
+        yield Check("destinations", Condition.FAIL, str(error), error.advice)
 
 
 def _file_of_deliveries(settings: Settings) -> Iterator[Check]:

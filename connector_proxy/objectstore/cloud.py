@@ -8,10 +8,12 @@ bucket of Google wants a lifecycle rule for that).
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 import obstore
 from obstore.exceptions import (
@@ -40,6 +42,8 @@ class Cloud:
 
     def __init__(self, target: Target) -> None:
         self._target = target
+        self._claims: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._claiming = threading.Lock()
         with _translated():
             self._store = _azure(target) if target.scheme == "az" else _google(target)
 
@@ -62,8 +66,17 @@ class Cloud:
     def put(self, parcel: Parcel, notes: Notes) -> None:
         """Put a file there; when this returns the store has it whole. Raises ``Exists``,
         ``Refused`` and ``Unavailable``."""
-        if parcel.only_new and self.facts(parcel.key) is not None:
-            raise faults.Exists
+        if not parcel.only_new:
+            self._put(parcel)
+            return
+        with self._claiming:
+            claim = self._claims.setdefault(parcel.key, threading.Lock())
+        with claim:  # no store of these looks and puts in one step; other instances are not seen
+            if self.facts(parcel.key) is not None:
+                raise faults.Exists
+            self._put(parcel)
+
+    def _put(self, parcel: Parcel) -> None:
         attributes: dict[str, Any] = {"Content-Type": parcel.media_type, **parcel.facts}
         if self._target.storage_class:
             attributes["Storage-Class"] = self._target.storage_class

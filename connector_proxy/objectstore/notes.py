@@ -52,6 +52,12 @@ class Note:
         """The upload has ended."""
         self._path.unlink(missing_ok=True)
 
+    def ids_of_others(self) -> Iterator[str]:
+        """The ids of uploads that other notes of this instance tell of."""
+        for path in self._path.parents[2].glob(f"*/{FOLDER}/*.json"):
+            if path != self._path and (begun := _read(path)) and begun.upload_id:
+                yield begun.upload_id
+
 
 class Notes:
     """The notes in the folder of a delivery that goes to ``target``."""

@@ -27,7 +27,13 @@ from connector_proxy.objectstore.target import Target
 
 _AT_ONCE = 4
 _TRIES = 4
-_BUSY = frozenset({"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError"})
+_BUSY = frozenset(
+    {
+        "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestTimeout",
+        "ServiceUnavailable", "SlowDown",
+    }
+)  # fmt: skip
+_GONE = "NoSuchUpload"
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest"})
 _DENIED = frozenset({"AccessDenied", "ExpiredToken", "InvalidToken", "InvalidAccessKeyId"})
 _NO_CREDENTIALS = (
@@ -85,15 +91,17 @@ class S3:
             self._in_parts(parcel, note)
             return
         self.abandon(note)
-        with _translated(), parcel.path.open("rb") as body:
-            self._client.put_object(
+        digest = _base64(bytes.fromhex(parcel.sha256))
+        with _translated(parcel), parcel.path.open("rb") as body:
+            said = self._client.put_object(
                 Bucket=self._target.bucket,
                 Key=parcel.key,
                 Body=body,
-                ChecksumSHA256=_base64(bytes.fromhex(parcel.sha256)),
+                ChecksumSHA256=digest,
                 **self._about(parcel),
                 **_only_new(parcel),
             )
+        _see_that_it_is_sound(said, digest, parcel, 1)
 
     def abandon(self, note: Note) -> None:
         """End an upload that will not be completed: the store forgets its parts."""
@@ -101,27 +109,30 @@ class S3:
             return
         begun = note.begun
         with _translated():
-            for upload_id in [begun.upload_id] if begun.upload_id else self._nameless(begun.key):
+            for upload_id in [begun.upload_id] if begun.upload_id else self._nameless(note):
                 try:
                     self._client.abort_multipart_upload(
                         Bucket=begun.bucket, Key=begun.key, UploadId=upload_id
                     )
                 except boto.ClientError as error:
-                    if _code(error) != "NoSuchUpload":
+                    if _code(error) != _GONE:
                         raise
         note.forget()
 
-    def _nameless(self, key: str) -> list[str]:
-        """The ids of uploads of this very key: a process died while it asked for one."""
-        found = self._client.list_multipart_uploads(Bucket=self._target.bucket, Prefix=key)
-        return [one["UploadId"] for one in found.get("Uploads", ()) if one["Key"] == key]
+    def _nameless(self, note: Note) -> list[str]:
+        """The ids of uploads of this very key that no other delivery has noted: a process died
+        while it asked for one."""
+        bucket, key = note.begun.bucket, note.begun.key
+        found = self._client.list_multipart_uploads(Bucket=bucket, Prefix=key)
+        there = {one["UploadId"] for one in found.get("Uploads", ()) if one["Key"] == key}
+        return list(there - set(note.ids_of_others()))
 
     # -- in parts ------------------------------------------------------------------------
 
     def _in_parts(self, parcel: Parcel, note: Note) -> None:
         there = self._there(parcel, note)
         try:
-            with _translated():
+            with _translated(parcel):
                 if there is None:
                     self._begin(parcel, note)
                 parts = self._send(parcel, note.begun.upload_id, there or {})
@@ -135,11 +146,20 @@ class S3:
     def _there(self, parcel: Parcel, note: Note) -> dict[int, Mapping[str, Any]] | None:
         """The parts that an earlier attempt brought there; None where a new one must begin."""
         if note.exists and note.begun.part_bytes == parcel.part_bytes and note.begun.upload_id:
-            with suppress(Refused), _translated():  # it is gone, or may not be looked at
-                pages = self._client.get_paginator("list_parts").paginate(**_of(note))
-                return {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
+            with suppress(Refused), _translated():  # who may not look begins anew
+                return self._listed(note)
         self.abandon(note)
         return None
+
+    def _listed(self, note: Note) -> dict[int, Mapping[str, Any]] | None:
+        pages = self._client.get_paginator("list_parts").paginate(**_of(note))
+        try:
+            return {p["PartNumber"]: p for page in pages for p in page.get("Parts", ())}
+        except boto.ClientError as error:
+            if _code(error) != _GONE:
+                raise
+            note.forget()
+            return None
 
     def _begin(self, parcel: Parcel, note: Note) -> None:
         note.change("", 0)
@@ -149,6 +169,8 @@ class S3:
             ChecksumAlgorithm="SHA256",
             **self._about(parcel),
         )
+        if "UploadId" not in begun:
+            raise _no_s3()
         note.change(begun["UploadId"], parcel.part_bytes)
 
     def _send(
@@ -178,13 +200,12 @@ class S3:
                     Body=body,
                     ChecksumSHA256=digest,
                 )
-            if not _is_sound(there, digest, parcel, number):
-                raise faults.damaged(f"part {number}: ETag {there['ETag']}")
+            _see_that_it_is_sound(there, digest, parcel, number)
         return {"PartNumber": number, "ETag": there["ETag"], "ChecksumSHA256": digest}
 
     def _complete(self, parcel: Parcel, upload_id: str, parts: list[dict[str, Any]]) -> None:
         try:
-            self._client.complete_multipart_upload(
+            said = self._client.complete_multipart_upload(
                 Bucket=self._target.bucket,
                 Key=parcel.key,
                 UploadId=upload_id,
@@ -192,11 +213,14 @@ class S3:
                 **_only_new(parcel),
             )
         except boto.ClientError as error:
-            if _code(error) != "NoSuchUpload":
+            if _code(error) != _GONE:
                 raise
             # The answer to an earlier try was lost, or somebody else ended the upload.
             if self.facts(parcel.key) != parcel.facts:
                 raise faults.unreachable(str(error)) from None
+            return
+        if "ETag" not in said:
+            raise _no_s3()
 
     def _about(self, parcel: Parcel) -> dict[str, Any]:
         """What is said of an object, and how it is kept."""
@@ -229,6 +253,21 @@ def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
+def _see_that_it_is_sound(
+    said: Mapping[str, Any], digest: str, parcel: Parcel, number: int
+) -> None:
+    """Raise ``Unavailable`` unless the answer says that the store has the part, and has it as it
+    is here."""
+    if "ETag" not in said:
+        raise _no_s3()
+    if not _is_sound(said, digest, parcel, number):
+        raise faults.damaged(f"part {number}: ETag {said['ETag']}")
+
+
+def _no_s3() -> Exception:
+    return faults.unreachable("the answer is none of S3: it does not tell what there is now")
+
+
 def _is_sound(there: Mapping[str, Any], digest: str, parcel: Parcel, number: int) -> bool:
     """Whether the store has that part as it is here: by its SHA-256, or by an ETag that is an MD5
     (with a key of KMS or of the customer it is something else, and the store has checked)."""
@@ -241,11 +280,14 @@ def _is_sound(there: Mapping[str, Any], digest: str, parcel: Parcel, number: int
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """What boto3 raises, in the words of this project."""
+def _translated(parcel: Parcel | None = None) -> Iterator[None]:
+    """What boto3 raises, in the words of this project; ``Exists`` only for a ``parcel`` that may
+    replace nothing."""
     try:
         yield
     except boto.ClientError as error:
+        if parcel and parcel.only_new and _status(error) == 412:
+            raise faults.Exists from None
         raise _of_answer(error) from None
     except _NO_CREDENTIALS as error:
         raise faults.denied(str(error), "There are no credentials for the store.") from None
@@ -257,8 +299,8 @@ def _translated() -> Iterator[None]:
 
 def _of_answer(error: boto.ClientError) -> Exception:
     code, status, said = _code(error), _status(error), str(error)
-    if code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 412:
-        return faults.Exists()
+    if code == _GONE:
+        return faults.unreachable(said)
     if code in _DAMAGED:
         return faults.damaged(said)
     if code in _BUSY or status in (408, 429) or status >= 500:

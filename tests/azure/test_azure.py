@@ -11,11 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import ContainerClient
 
+from connector_proxy.destinations.upload import Upload
 from connector_proxy.errors import Refused, Unavailable
 from connector_proxy.health import start
 from connector_proxy.health.check import Condition
@@ -71,6 +73,24 @@ def configured(conf: Path, door: StoreDoor, key: str = KEY, **values: object) ->
 
 def names(container: ContainerClient) -> list[str]:
     return list(container.list_blob_names())
+
+
+def test_several_at_the_same_moment_get_a_name_each(
+    container: ContainerClient, door: StoreDoor, conf: Path, tmp_path: Path
+) -> None:
+    settings, upload = configured(conf, door, onexisting="version"), Upload()
+
+    def one(letter: str) -> str:
+        files, own = files_of(tmp_path / letter, letter.encode()), delivery(letter * 32)
+        payload = {"sendParameters": {"s3_filename": "a.csv"}}
+        outcome = upload.deliver(own, payload, settings.for_stp(own.stp_name), files)
+        return str(outcome.result["key"])
+
+    with ThreadPoolExecutor(6) as pool:
+        keys = list(pool.map(one, "abcdef"))
+    assert sorted(keys) == sorted(names(container))
+    found = {container.download_blob(key).readall().decode() for key in keys}
+    assert found == set("abcdef")
 
 
 @pytest.mark.parametrize("body", [b"", b"1,A\n", LARGE], ids=["empty", "small", "large"])
