@@ -19,6 +19,11 @@ REQUIREMENTS = HOME / "requirements.txt"
 SCRIPTS = HOME / ".venv" / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 OLDEST = (3, 11)
+LOOK_AT_SQLITE = """
+from connector_proxy import database
+if issue := database.sqlite_issue():
+    print(f"WARNING: {issue}. {database.SQLITE_ADVICE}")
+"""
 
 
 def main(arguments: list) -> int:
@@ -66,6 +71,7 @@ def install() -> None:
     pip("install", *offline, "-r", REQUIREMENTS)
     pip("install", *offline, "--no-deps", "-e", HOME)
     subprocess.run([PYTHON, "-m", "connector_proxy", "--version"], check=True)
+    subprocess.run([PYTHON, "-c", LOOK_AT_SQLITE], check=True)
     say(f"OK: installed. See it work:  {SCRIPTS / 'connector-proxy'} demo")
 
 

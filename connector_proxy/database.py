@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ from connector_proxy.patientfile import LOCK_SECONDS, PatientFile
 from connector_proxy.settings import Settings
 
 FILE = "deliveries.sqlite"
+SQLITE_NEEDED = (3, 42, 0) if sys.version_info >= (3, 12) else (3, 35, 0)
+"""We need RETURNING; DBOS on Python 3.12 and later needs ``unixepoch('subsec')``."""
 _PAUSE_SECONDS = 0.001
 _PAGES_AT_ONCE = 2000
 _EXAMINED_BYTES = 1 << 30
@@ -121,6 +124,8 @@ class Database:
             ) from None
 
     def _set_up_file(self) -> None:
+        if issue := sqlite_issue():
+            raise ConfigurationError(f"{issue}.", advice=SQLITE_ADVICE)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = not self.path.exists()
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -252,6 +257,20 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+SQLITE_ADVICE = (
+    "Take Python 3.11, or a Python that brings a newer SQLite (those of python.org do), and "
+    "install again; or let PostgreSQL keep the deliveries (queueurl)."
+)
+
+
+def sqlite_issue() -> str:
+    """Why the SQLite of this Python cannot keep deliveries; empty where it can."""
+    if sqlite3.sqlite_version_info >= SQLITE_NEEDED:
+        return ""
+    needed = ".".join(map(str, SQLITE_NEEDED[:2]))
+    return f"This Python has SQLite {sqlite3.sqlite_version}, and {needed} or newer is needed"
 
 
 def _server(url: sa.URL) -> str:

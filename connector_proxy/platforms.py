@@ -115,6 +115,11 @@ def open_to_others(path: Path) -> bool:
     return not WINDOWS and bool(path.stat().st_mode & 0o077)
 
 
+def readable_by_all(path: Path) -> bool:
+    """Whether everybody may read ``path``, as far as its mode can tell; a group may be meant."""
+    return not WINDOWS and bool(path.stat().st_mode & 0o004)
+
+
 def claim(listener: socket.socket) -> None:
     """Let no second process bind the address that ``listener`` is about to bind.
 

@@ -61,7 +61,8 @@ class Core:
             raise ConfigurationError(
                 f"Another service of the name '{settings.instance}' runs with "
                 f"{self._writing.shown()}.",
-                advice="Stop it, or give each instance a name of its own (instance in "
+                advice="Stop it. A service of its own beside it needs a datafolder of its own; "
+                "several that share their deliveries on purpose need names (instance in "
                 "serviceConfig.ini).",
             )
         self._reading = Database(settings, pool=_READERS)

@@ -84,6 +84,19 @@ def test_check_warns_where_others_may_read_a_secret(key: str, conf: Path) -> Non
     assert "others may read its secrets" in output
 
 
+def test_check_and_serve_refuse_a_sqlite_that_is_too_old(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.34.1")
+    checked = run("check", "--conf", str(conf))
+    assert checked.exit_code == 1
+    assert "FAIL  SQLite: This Python has SQLite 3.34.1, and 3." in checked.output
+    served = run("serve", "--conf", str(conf))
+    assert served.exit_code == 1
+    assert "This Python has SQLite 3.34.1" in served.output
+
+
 def test_python_m_is_the_same_command() -> None:
     result = subprocess.run(
         [sys.executable, "-m", "connector_proxy", "--version"],
@@ -161,7 +174,7 @@ def test_check_tells_of_a_password_that_others_may_read(conf: Path) -> None:
     write(conf, credentials="[DEFAULT]\nstpusername = u\nstppassword = hunter2\n")
     (conf / "credentials.ini").chmod(0o644)
     assert "others may read its secrets" in run("check", "--conf", str(conf)).output
-    (conf / "credentials.ini").chmod(0o600)
+    (conf / "credentials.ini").chmod(0o640)
     assert "others may read" not in run("check", "--conf", str(conf)).output
 
 

@@ -15,7 +15,14 @@ from socket import SOCK_STREAM
 import sqlalchemy as sa
 
 from connector_proxy import access, conffiles, kinds, masking, platforms, secrethash
-from connector_proxy.database import FILE, Database, advice, why
+from connector_proxy.database import (
+    FILE,
+    SQLITE_ADVICE,
+    Database,
+    advice,
+    sqlite_issue,
+    why,
+)
 from connector_proxy.errors import ConfigurationError
 from connector_proxy.health import folders, gateway, hosts, stores
 from connector_proxy.health.check import Check, Condition
@@ -54,6 +61,8 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     if settings.queueurl:
         yield _queue_database(settings)
     else:
+        if issue := sqlite_issue():
+            yield Check("SQLite", Condition.FAIL, issue, SQLITE_ADVICE)
         yield folders.data_folder(settings.datafolder)
         yield from _file_of_deliveries(settings)
         yield from folders.open_to_others(settings.datafolder)
@@ -184,10 +193,10 @@ def _credentials(on_sas: list[Settings]) -> Check:
 
 def _readable_by_others(path: Path) -> Iterator[Check]:
     """Access of others, where the file system tells it so and there is something to hide."""
-    if not path.exists() or not platforms.open_to_others(path):
+    if not path.exists() or not platforms.readable_by_all(path):
         return
     if _PASSWORD.search(conffiles.read_text(path, conffiles.Findings())):
-        advice = f"chmod 600 {path}"
+        advice = f"chmod o= {path}; the account of the service must be able to read it."
         yield Check("credentials.ini", Condition.WARN, "others may read its secrets", advice)
 
 
