@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connector_proxy import access, conffiles, kinds
-from connector_proxy.addresses import STP, address, kind_of, section_of
+from connector_proxy.addresses import STP, UPLOAD, address, kind_of, section_of
 from connector_proxy.conffiles import CONF_VARIABLE, ENVIRONMENT_PREFIX, Entry, Section
 from connector_proxy.keys import CREDENTIALS_INI, SERVICE_INI, SERVICE_PY, Key
 from connector_proxy.settings import KEYS, Settings, of_stp
@@ -182,6 +182,8 @@ def _check_together(settings: Settings, findings: conffiles.Findings) -> None:
             _need_both(own, "stpusername", "stppassword", f"{CREDENTIALS_INI} {section}".rstrip())
         with findings.gathered():
             _check_staging(own, f"{SERVICE_INI} {section}".rstrip())
+        with findings.gathered():
+            _check_upload(own, section)
         for needed in map(section_of, set(own.destinations) - {STP, *settings.overrides}):
             with findings.gathered():
                 where = settings.origins.get(of_stp(name, "destinations"), SERVICE_INI)
@@ -192,6 +194,19 @@ def _check_together(settings: Settings, findings: conffiles.Findings) -> None:
         _check_mail(settings)
     with findings.gathered():
         _check_gateway(settings)
+
+
+def _check_upload(settings: Settings, section: str) -> None:
+    own = settings.own
+    if settings.kind != UPLOAD:
+        return
+    if own["url"].startswith("az://") and not own["account"]:
+        raise conffiles.fault(
+            f"{SERVICE_INI} {section}", "az:// needs account, the storage account"
+        )
+    if own["url"].startswith("s3://") and bool(own["accesskey"]) != bool(own["secretkey"]):
+        what = "accesskey and secretkey belong together; write both, or none"
+        raise conffiles.fault(f"{CREDENTIALS_INI} {section}", what)
 
 
 def _check_staging(settings: Settings, where: str) -> None:
@@ -244,6 +259,9 @@ def _doubts(settings: Settings) -> Iterator[str]:
             f"{settings.origins['reportvia']}: reportidentity is empty, so CI 360 is told of "
             "events only, and of no bulk task"
         )
+    if settings.reportvia == "agent" and (settings.rerun or settings.rowevent):
+        name = "rerun" if settings.rerun else "rowevent"
+        yield f"{settings.origins[name]}: {name} does not count, since the agent takes events only"
 
 
 def _names(file: str, kind: str, keys: Iterable[Key]) -> list[str]:

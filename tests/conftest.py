@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import threading
 import time
 import uuid
@@ -51,6 +52,10 @@ def another(document: dict[str, Any]) -> dict[str, Any]:
 def decided(note: str = "") -> Decision:
     """What somebody decides now."""
     return Decision("cli", "jo", datetime.now(UTC), note)
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell in whose background this runs
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes of tests are to hear it
 
 
 @pytest.fixture

@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from connector_proxy.ci360 import rowevents
+from connector_proxy.ci360.byhand import ByHand
+from connector_proxy.ci360.letter import Letter
+from connector_proxy.database import Database
+from connector_proxy.dbosqueue import Queue
 from connector_proxy.emulator.gateway import PretendGateway
 from connector_proxy.records import Report, ReportKind
 from connector_proxy.settings import Settings
-from tests.conftest import Service, payload
+from tests.conftest import Service, decided, payload
 from tests.filestore import FileStore
 from tests.gateway import pretend, reporting
 from tests.test_ci360_service import reported
@@ -72,6 +76,21 @@ def test_each_rejected_row_is_told_about_its_customer(
     assert "told CI 360" in ours
     assert "a,3" not in ours
     assert "X-Amz-Signature" not in ours
+
+
+def test_a_dry_run_says_that_rows_go_as_a_file(
+    service: Service, gateway: PretendGateway, store: FileStore, settings: Settings
+) -> None:
+    gateway.fail = "unauthorized"
+    delivery_id = delivered(service, store, METADATA, DATA)
+    told(service, delivery_id)
+    database = Database(service.settings)
+    by_hand = ByHand(service.settings, database, Queue(database.engine, service.settings))
+    (letter,) = by_hand.preview(delivery_id, decided())
+    database.close()
+    assert isinstance(letter, Letter)
+    assert letter.path == "/marketingGateway/bulkEventsFileLocation"
+    assert "row_rejected" in letter.body["then"]
 
 
 def test_a_dataset_without_rejected_rows_has_nothing_to_tell(

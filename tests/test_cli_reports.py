@@ -102,6 +102,17 @@ def test_it_sends_by_hand_what_is_unreported(
     assert "report to CI 360 (event stp_done, done): sent" in shown.output
 
 
+def test_a_wrong_name_of_an_event_can_be_mended(
+    command: Command, ended: Callable[..., str], gateway: PretendGateway
+) -> None:
+    delivery_id = ended(doneevent="stp_dome")
+    assert "report_refused" in command("report").output
+    assert '"eventName": "stp_done"' in command("report", delivery_id, "--dry-run").output
+    sent = command("report", delivery_id)
+    assert sent.exit_code == 0, sent.output
+    assert [one["eventName"] for one in gateway.received.events] == ["stp_done"]
+
+
 def test_it_says_what_the_gateway_answers(
     command: Command, ended: Callable[..., str], gateway: PretendGateway
 ) -> None:

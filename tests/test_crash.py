@@ -241,7 +241,7 @@ def test_a_second_service_of_the_same_name_does_not_start(started: Starter) -> N
     second = service.command("serve", "--host", "127.0.0.1", "--port", "0")
     assert second.returncode == 1
     assert "Another service of the name 'one' runs with" in second.stderr
-    assert "give each instance a name of its own" in second.stderr
+    assert "needs a datafolder of its own" in second.stderr
     assert "Traceback" not in second.stderr
     assert service.answers()
 

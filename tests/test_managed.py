@@ -100,7 +100,7 @@ def test_a_second_process_of_a_server_is_refused_in_words(
     with running(["-c", "import connector_proxy.wsgi"], conf, CONNECTOR_PROXY_DATAFOLDER=str(embedded_service.settings.datafolder)) as process:  # fmt: skip
         assert process.wait(30) == 1
     assert "Another service of the name" in log(conf)
-    assert "give each instance a name of its own" in log(conf)
+    assert "needs a datafolder of its own" in log(conf)
 
 
 @pytest.mark.parametrize("abstract", [False, True])

@@ -87,3 +87,20 @@ def test_a_target_takes_from_upload_what_it_does_not_say(conf: Path) -> None:
     assert settings.retryschedule != own.retryschedule
     assert "s3cret-of-all" in masking.secrets_of(settings)
     assert "s3cret" not in repr(own)
+
+
+@pytest.mark.parametrize(
+    ("ini", "credentials", "why"),
+    [
+        ("url = az://container/x", "", "az:// needs account"),
+        ("url = s3://bucket/x", "accesskey = AKIA", "belong together"),
+        ("url = s3://bucket/x", "secretkey = s", "belong together"),
+    ],
+)
+def test_what_belongs_together_is_told_at_the_start(
+    ini: str, credentials: str, why: str, conf: Path
+) -> None:
+    (conf / "serviceConfig.ini").write_text(f"[upload]\n{ini}\n")
+    (conf / "credentials.ini").write_text(f"[upload]\n{credentials}\n")
+    with pytest.raises(ConfigurationError, match=why):
+        load(conf, {})

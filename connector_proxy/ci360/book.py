@@ -93,7 +93,7 @@ class Book:
         self, connection: Connection, delivery: Delivery
     ) -> Iterator[tuple[ReportKind, str]]:
         own = self._settings.for_stp(delivery.stp_name)
-        event = getattr(own, _EVENTS[delivery.state]) if delivery.state in _EVENTS else ""
+        event = _event(own, ReportKind.EVENT, delivery.state)
         if event and (delivery.kind is Kind.TRIGGERED or own.reportidentity):
             yield ReportKind.EVENT, event
         if own.reportvia != "gateway":
@@ -207,10 +207,13 @@ class Book:
     ) -> int:
         """Give a report another place, which makes the one that it had void, and the whole
         schedule; ``queued``: in the queue, and not at the hand of the caller. Returns its
-        number."""
+        number. The event is what the settings name now: a wrong name can be mended."""
         row = self._found(connection, key)
         assert row is not None
+        named = sa.select(deliveries.c.stp_name).where(deliveries.c.delivery_id == key.delivery_id)
+        own = self._settings.for_stp(connection.execute(named).scalar_one())
         fresh = {
+            "event": _event(own, key.kind, State(row.ended_as)) or row.event,
             "state": ReportState.WAITING,
             "place": row.place + 1,
             "run": "",
@@ -275,6 +278,14 @@ def _begun(connection: Connection, row: Row[Any], run: str) -> Begun:
         run,
         row.code,
     )
+
+
+def _event(own: Settings, kind: ReportKind, ended_as: State) -> str:
+    """The external event that the settings name for an end; empty: none."""
+    if kind is ReportKind.ROWS:
+        return own.rowevent
+    told = kind is ReportKind.EVENT and ended_as in _EVENTS
+    return str(getattr(own, _EVENTS[ended_as])) if told else ""
 
 
 def _knows_rejects(delivery: Delivery, own: Settings) -> bool:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
 from connector_proxy import audit, lookup
-from connector_proxy.ci360 import answer
+from connector_proxy.ci360 import answer, rowevents
 from connector_proxy.ci360.answer import Answered
 from connector_proxy.ci360.book import OFF, Book, Key, key_of
 from connector_proxy.ci360.letter import EVENTS, Letter
@@ -20,7 +20,7 @@ from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.errors import NotPossible
 from connector_proxy.masking import MASK
-from connector_proxy.records import OPEN, Decision, Kind, Report, ReportState
+from connector_proxy.records import OPEN, Decision, Kind, Report, ReportKind, ReportState
 from connector_proxy.settings import Settings
 from connector_proxy.tables import reports
 
@@ -47,6 +47,9 @@ class ByHand:
     ) -> Letter | Answered:
         begun = self._book.begin(connection, key, place, "preview", by.at)
         assert begun is not None
+        if key.kind is ReportKind.ROWS:
+            told = f"a file of one event {begun.report.event} for each rejected row"
+            return replace(rowevents.PLACE, body={**rowevents.PLACE.body, "then": told})
         made = written_letter(begun, self._settings)
         if (
             isinstance(made, Letter)
@@ -105,7 +108,11 @@ class ByHand:
         if not left:
             raise NotPossible("CI 360 was told of the end of this delivery.")
         if any(one.run and one.state == ReportState.WAITING for one in left):
-            raise NotPossible("CI 360 is being told at this moment; look again.")
+            raise NotPossible(
+                "CI 360 is being told at this moment, or the service died while it was told.",
+                advice="Look again in a minute; after a death the service lists it as unreported "
+                "when it has started again.",
+            )
         keys = [key_of(one) for one in left]
         again = self._book.place_again
         return [(key, again(connection, key, by.at, queued=False)) for key in keys]

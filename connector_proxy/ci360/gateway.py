@@ -4,6 +4,7 @@ at which it failed: before its body was sent (``Unavailable``), or after (``Outc
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ class Gateway:
                     preload_content=False,
                     decode_content=False,
                 )
-                said = response.read(_MAX_ANSWER)
+                said = _beginning(response)
                 response.close()
         except (HTTPError, OSError) as error:
             if body.begun:
@@ -113,6 +114,17 @@ class Gateway:
         return urllib3.ProxyManager(
             self._proxy, ssl_context=self._trusted, proxy_ssl_context=self._trusted
         )
+
+
+def _beginning(response: urllib3.BaseHTTPResponse) -> bytes:
+    """The beginning of an answer; what comes too slowly is cut off, since the status has told."""
+    said, give_up = b"", time.monotonic() + _ANSWER_SECONDS
+    while len(said) < _MAX_ANSWER and time.monotonic() < give_up:
+        piece = response.read1(_MAX_ANSWER)
+        if not piece:
+            break
+        said += piece
+    return said
 
 
 def _authorization(settings: Settings) -> dict[str, str]:

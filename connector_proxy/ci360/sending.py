@@ -155,7 +155,8 @@ def _tell(begun: Begun, report: Report | None, answered: Answered) -> None:
         "message": answered.message or None,
     }
     level = logging.INFO if answered.course is answer.Course.SENT else logging.WARNING
-    _log.log(level, "told CI 360 %s", json.dumps({k: v for k, v in told.items() if v is not None}))
+    words = "told CI 360 %s" if level is logging.INFO else "CI 360 is not told %s"
+    _log.log(level, words, json.dumps({k: v for k, v in told.items() if v is not None}))
 
 
 def _now() -> datetime:
