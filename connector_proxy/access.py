@@ -24,7 +24,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,100}")
 _OTHERS_HEADERS = re.compile(
-    r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|via|forwarded|x-forwarded-.*",
+    r"host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|via|forwarded|x-forwarded-.*"
+    r"|x-real-ip|x-request-id|x-ci360-.*",
     re.IGNORECASE,
 )
 _SHORTEST_PREFIX = {4: 8, 6: 16}
@@ -32,6 +33,8 @@ _SHORTEST_PREFIX = {4: 8, 6: 16}
 
 def secrets(text: str, home: Path) -> Secret:
     """Secrets of which each may be presented, separated by commas, plain or hashed."""
+    if text and not secrethash.split(text):
+        raise ValueError("there is no secret in it; write one, or leave it empty")
     for one in secrethash.split(text):
         if not one.isprintable():
             raise ValueError("a secret holds a character that cannot be printed")

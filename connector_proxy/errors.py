@@ -78,6 +78,17 @@ class TooManyTries(ConnectorProxyError):
         self.retry_after = retry_after
 
 
+class FromAPage(ConnectorProxyError):
+    """A page in a browser sent a webhook (403): whoever has it open may not know."""
+
+    code = "from_a_page"
+    status = 403
+    advice = "Webhooks come from programs; what you try out by hand send with curl."
+
+    def __init__(self) -> None:
+        super().__init__("A page of another site sent this webhook.")
+
+
 class Forged(ConnectorProxyError):
     """A change was asked for with the cookie of a session, but by none of its pages (403)."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -18,19 +18,23 @@ from connector_proxy.settings import Settings
 from connector_proxy.values import Secret
 
 MASK = "<masked>"
-_MASKS = (
+_MASKS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     ("http", re.compile(r"(\bhttps?:(?:\\?/){2})[^\s/@<>\\]+@", re.IGNORECASE), rf"\1{MASK}@"),
-    ("http", re.compile(r"(\bhttps?:\\?/[^\s?<>]*\?)[^\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]+(?:=|%3D))[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
+    ("http", re.compile(r"[^\s<>]+"), lambda word: _without_query(word[0])),
+    ("x-amz-", re.compile(r"(\bX-Amz-[\w-]{1,40}(?:=|%3D))[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("sig", re.compile(r"(\b(?:sig|signature)=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("token", re.compile(r"(\btoken=)[^&\s<>]+", re.IGNORECASE), rf"\1{MASK}"),
     ("basic", re.compile(r"\b(Basic\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
     ("bearer", re.compile(r"\b(Bearer\s+)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1{MASK}"),
     ("/files/", re.compile(r"(/files/[0-9a-f]{32}\.)[\w-]+"), rf"\1{MASK}"),
 )
-"""What a text must hold for a look, the secret, and what is shown instead."""
+"""What a text must hold for a look, the secret, and what is shown instead. Somebody else writes
+these texts, so no pattern may look at a letter again and again."""
 
-_QUERY = re.compile(r"(\?|%3F)[^\s]*(=|%3D)|X-Amz-|\b(sig|signature|token)=", re.IGNORECASE)
+_URL = re.compile(r"\bhttps?:\\?/", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+_QUESTION, _EQUALS = re.compile(r"\?|%3F", re.IGNORECASE), re.compile("=|%3D", re.IGNORECASE)
+_SIGNED = re.compile(r"X-Amz-|\b(sig|signature|token)=", re.IGNORECASE)
 _ECHO = re.compile(r"X-Amz-|Authorization[\"'\\]*(?:[:=]|%|&)|UsernameToken|InData", re.IGNORECASE)
 """The beginning of headers, credentials or stream of our own request, without blanks."""
 
@@ -87,7 +91,8 @@ def _quotes(text: str, private: Sequence[str]) -> Iterator[int]:
     found, too; short texts only where they are words."""
     places = [place for place, letter in enumerate(text) if letter != " "]
     squeezed = text.replace(" ", "")
-    for found in (_QUERY.search(text), _words(private, text)):
+    yield from _queries(text)
+    for found in (_SIGNED.search(text), _words(private, text)):
         if found:
             yield found.start()
     if echo := _ECHO.search(squeezed):
@@ -96,6 +101,22 @@ def _quotes(text: str, private: Sequence[str]) -> Iterator[int]:
         place = squeezed.find(one.replace(" ", "")) if len(one) >= _LONG else -1
         if place >= 0:
             yield places[place]
+
+
+def _without_query(word: str) -> str:
+    """A word without what stands behind the question mark of a URL in it."""
+    url = _URL.search(word)
+    mark = word.find("?", url.end()) if url else -1
+    return f"{word[: mark + 1]}{MASK}" if 0 <= mark < len(word) - 1 else word
+
+
+def _queries(text: str) -> Iterator[int]:
+    """Where the first word with a query string has its question mark."""
+    for word in _WORD.finditer(text):
+        mark = _QUESTION.search(word[0])
+        if mark and _EQUALS.search(word[0], mark.end()):
+            yield word.start() + mark.start()
+            return
 
 
 def _words(private: Sequence[str], text: str) -> re.Match[str] | None:

@@ -113,7 +113,10 @@ class Metrics:
 
     def written(self, accept: str) -> tuple[bytes, str]:
         """All figures and their media type, in the form that the header ``Accept`` asks for."""
-        write, media_type = choose_encoder(accept)
+        try:
+            write, media_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # a version that is no number
+            write, media_type = choose_encoder("")
         return write(self._registry), media_type
 
 

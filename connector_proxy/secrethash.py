@@ -15,6 +15,7 @@ import re
 import secrets
 import sys
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 _COST, _BLOCK, _PARALLEL = 14, 8, 5
@@ -73,6 +74,7 @@ def is_hashed(secret: str) -> bool:
     return secret.startswith(_SIGN)
 
 
+_MOST_LOOKED_AT = 4
 LONG_ENOUGH = 16
 """Characters of a secret that nobody guesses, where it is made of random ones."""
 
@@ -104,12 +106,17 @@ def _bytes(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
 
 
+class TooBusy(Exception):
+    """Too many different values are looked at already; nothing is known of this one."""
+
+
 class Presented:
     """Tells whether what somebody presents is one of the secrets in a text (see ``split``).
 
     Every comparison looks at all of them and takes the same time for each. For a hashed secret
     the one value that was found good is remembered as a digest with a key of this process, so
-    that it costs its tenth of a second once, and any other value nothing from then on.
+    that it costs its tenth of a second once, and any other value nothing from then on. Until then
+    a few values are looked at, one after the other; who comes with the same one waits with it.
     """
 
     def __init__(self, text: str) -> None:
@@ -118,9 +125,12 @@ class Presented:
         self._good = [self._quick(one.encode()) for one in known if not is_hashed(one)]
         self._hashed = [_parse(one) for one in known if is_hashed(one)]
         self._slowly = threading.Lock()  # one at a time: wrong ones must not take all memory
+        self._looked_at: dict[bytes, Future[bool]] = {}
+        self._changing = threading.Lock()
 
     def matches(self, presented: bytes) -> bool:
-        """Whether ``presented`` is one of the secrets; no secret matches an empty one."""
+        """Whether ``presented`` is one of the secrets; no secret matches an empty one. Raises
+        ``TooBusy`` where too many other values are looked at."""
         quick = self._quick(presented)
         return bool(presented) and (self._is_good(quick) or self._matches_hashed(presented, quick))
 
@@ -130,14 +140,31 @@ class Presented:
     def _matches_hashed(self, presented: bytes, quick: bytes) -> bool:
         if not self._hashed:
             return False
-        with self._slowly:
-            if self._is_good(quick):  # another thread was first
+        with self._changing:
+            looked_at = self._looked_at.get(quick)
+            mine = looked_at is None
+            if looked_at is None:
+                if len(self._looked_at) >= _MOST_LOOKED_AT:
+                    raise TooBusy
+                looked_at = self._looked_at[quick] = Future()
+        if not mine:
+            return looked_at.result()
+        good = False
+        try:
+            with self._slowly:
+                good = self._is_good(quick) or self._is_hashed(presented, quick)
+        finally:
+            looked_at.set_result(good)
+            with self._changing:
+                self._looked_at.pop(quick)
+        return good
+
+    def _is_hashed(self, presented: bytes, quick: bytes) -> bool:
+        for one in self._hashed:
+            if one.matches(presented):
+                self._good.append(quick)
+                self._hashed.remove(one)
                 return True
-            for one in self._hashed:
-                if one.matches(presented):
-                    self._good.append(quick)
-                    self._hashed.remove(one)
-                    return True
         return False
 
     def _quick(self, text: bytes) -> bytes:

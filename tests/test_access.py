@@ -302,11 +302,13 @@ def test_nonsense_of_a_front_end_is_left_out(name: str, text: str) -> None:
 
 
 def test_only_who_comes_straight_from_this_machine_is_local() -> None:
-    assert seen((), "127.0.0.1")[3] and seen((), "::1")[3]
-    assert not seen((), "192.0.2.1")[3]
-    assert not seen((), "127.0.0.1", X_FORWARDED_FOR="127.0.0.1")[3]
-    assert not seen(PROXY, "127.0.0.1")[3], "a front end that says nothing of who called"
-    assert not seen(PROXY, "127.0.0.1", X_FORWARDED_FOR="127.0.0.1")[3]
+    for host in ("127.0.0.10:8100", "localhost", "[::1]:8100"):
+        assert seen((), "127.0.0.1", HOST=host)[3] and seen((), "::1", HOST=host)[3]
+        assert not seen((), "192.0.2.1", HOST=host)[3]
+        assert not seen((), "127.0.0.1", HOST=host, X_FORWARDED_FOR="127.0.0.1")[3]
+        assert not seen(PROXY, "127.0.0.1", HOST=host)[3], "a front end that says not who called"
+        assert not seen(PROXY, "127.0.0.1", HOST=host, X_FORWARDED_FOR="127.0.0.1")[3]
+    assert not seen((), "127.0.0.1", HOST="a-name-that-leads-here.example")[3]
 
 
 def test_tries_are_counted_by_what_a_trusted_front_end_tells(
@@ -376,6 +378,9 @@ def test_an_open_door_that_somebody_wanted_is_opened(start: Start, settings: Set
         ("auth = header", "headername = X_Key\nheadervalue = v", ["write the name of a header"]),
         ("auth = header", "headername = Host\nheadervalue = v", ["another meaning"]),
         ("auth = header", "headername = X-Forwarded-For\nheadervalue = v", ["another meaning"]),
+        ("auth = header", "headername = X-Real-IP\nheadervalue = v", ["another meaning"]),
+        ("auth = header", "headername = X-Request-ID\nheadervalue = v", ["another meaning"]),
+        ("auth = bearer", "bearertoken = ,", ["there is no secret in it"]),
         ("auth = basic", "basicuser = a:b\nbasicpassword = p", ["no colon"]),
         ("trustedproxy = 10.1.2.3, proxy.example", "", ["'proxy.example' is no address"]),
         ("trustedproxy = 10.1.2.3/24", "", ["no address and no network"]),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import socket
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,12 +157,49 @@ def test_an_address_that_is_not_known_is_told_while_the_others_get_their_mail(
 ) -> None:
     with MailServer() as server:
         server.unknown = "two@example.com"
-        error = refused(by_mail(settings, server))
-        assert "two@example.com: 550 no such user here" in str(error)
+        told = mail.send(ONE, by_mail(settings, server))
+        assert "two@example.com: 550 no such user here" in told
         assert len(server.mails) == 1
         assert "accepts none of the addresses" in str(
             refused(by_mail(settings, server, alertto=("two@example.com",)))
         )
+
+
+def test_a_mail_server_that_never_comes_to_an_end_is_left(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector_proxy.alerts.mail._MOST_SECONDS", 0.5)
+
+    def talk(listener: socket.socket) -> None:
+        with suppress(OSError), listener.accept()[0] as connection:
+            for _ in range(600):
+                connection.sendall(b"220-more\r\n")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=talk, args=(listener,), daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        own = replace(settings, smtphost=address, smtpstarttls=False, alertfrom="a@example.com",
+                      alertto=("b@example.com",))  # fmt: skip
+        assert "no connection" in str(refused(own))
+
+
+def test_what_a_webhook_says_without_an_end_is_not_read(settings: Settings) -> None:
+    def talk(listener: socket.socket) -> None:
+        with suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            for _ in range(600):
+                connection.sendall(b"x")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=talk, args=(listener,))
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        webhook.send(ONE, replace(settings, alerturl=Secret(address)))
+        thread.join(10)
+        assert not thread.is_alive(), "the connection is closed"
 
 
 def test_a_task_cannot_write_headers(settings: Settings) -> None:

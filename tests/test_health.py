@@ -198,7 +198,12 @@ def test_the_working_process_is_missed_when_it_is_silent(
     assert found(own)["worker"].condition is Condition.FAIL
     own.heard(Report(started=True))
     assert found(own)["worker"].condition is Condition.WARN
-    assert "started again 1 times" in found(own)["worker"].message
+    assert "started again once" in found(own)["worker"].message
+    clock.now += 601
+    own.heard(Report(in_hand=0))
+    assert found(own)["worker"].condition is Condition.OK
+    own.heard(Report(started=True))
+    assert "started again once" in found(own)["worker"].message, "also long after the first start"
     clock.now += 601
     own.heard(Report())
     assert found(own)["worker"].condition is Condition.OK

@@ -215,3 +215,10 @@ def test_counters_only_grow_while_the_working_process_dies_and_comes_back(
         assert value(read(text), "worker_starts_total") == 2
     finally:
         service.end()
+
+
+def test_an_odd_header_accept_gets_the_usual_form(settings: Settings) -> None:
+    for accept in ("text/plain;version=abc", "application/openmetrics-text; version=foo", "*"):
+        text, media_type = Metrics(settings).written(accept)
+        assert b"connector_proxy_info" in text
+        assert media_type.startswith("text/plain")

@@ -180,9 +180,9 @@ def test_the_page_can_be_switched_off(start: Start, ops: Settings) -> None:
 # -- from where ---------------------------------------------------------------------------
 
 
-def from_address(service: Service, address: str, **headers: str) -> Any:
+def from_address(service: Service, address: str, path: str = "/ops/login", **headers: str) -> Any:
     client = service.parts.app.test_client()
-    return client.get("/ops/login", environ_base={"REMOTE_ADDR": address}, headers=headers)
+    return client.get(path, environ_base={"REMOTE_ADDR": address}, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +220,31 @@ def test_who_comes_through_a_front_end_is_not_of_this_machine(start: Start, ops:
     assert from_address(named, "127.0.0.1", **forwarded).status_code == 404
     both = start(replace(named.settings, opsnetworks=(ip_network("10.9.9.9/32"),)))
     assert from_address(both, "127.0.0.1", **forwarded).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "connector-proxy.example:8100", "127.0.0.1.evil.example"]
+)
+def test_a_name_that_leads_here_is_not_this_machine(host: str, service: Service) -> None:
+    """The page of a web site could let its own name lead to this machine."""
+    for path in ("/ops/login", "/api/overview"):
+        assert from_address(service, "127.0.0.1", path, Host=host).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/ops", "/ops/zzz", "/ops//audit", "/api/overview", "/api/zzz", "/openapi.json"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS"])
+def test_from_afar_it_looks_like_an_address_at_which_there_is_nothing(
+    method: str, path: str, service: Service
+) -> None:
+    client = service.parts.app.test_client()
+    far = {"REMOTE_ADDR": "10.1.2.3"}
+    shown = client.open(path, method=method, environ_base=far)
+    nothing = client.open("/nothing", method=method, environ_base=far)
+    assert (shown.status_code, nothing.status_code) == (404, 404)
+    assert shown.json["error"]["code"] == nothing.json["error"]["code"] == "not_found"
+    assert {*shown.headers.keys()} == {*nothing.headers.keys()}
 
 
 # -- the session --------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector_proxy.secrethash import Presented, hashed, split
+from connector_proxy.secrethash import Presented, TooBusy, hashed, split
 
 HASHED = "scrypt:14:8:5:HoeMq61rLkXfb3ykSgOWSg:_X5RAQ3EkBZ5M6IXrwPJ_6YmjDtvbMKnDuqJ30cHyi0"
 """Of the secret "open sesame"; always the same, since it stands in the names of tests."""
@@ -105,3 +106,31 @@ def test_many_threads_that_come_first_find_it_good() -> None:
         thread.join()
     assert found == [True] * 8
     assert len(presented._hashed) == 1
+
+
+def test_few_wrong_values_are_looked_at_and_the_others_turned_away_at_once() -> None:
+    presented, outcomes = Presented(HASHED), []
+    start = threading.Barrier(40)
+
+    def present(number: int) -> None:
+        start.wait()
+        try:
+            outcomes.append(presented.matches(f"wrong {number}".encode()))
+        except TooBusy:
+            outcomes.append(None)
+
+    threads = [threading.Thread(target=present, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(outcomes) == 40
+    assert True not in outcomes
+    assert None in outcomes
+    assert presented.matches(b"open sesame")
+
+
+def test_who_presents_the_same_good_secret_at_the_same_moment_is_let_in() -> None:
+    presented = Presented(HASHED)
+    with ThreadPoolExecutor(20) as pool:
+        assert all(pool.map(presented.matches, [b"open sesame"] * 20))

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -374,6 +375,22 @@ def test_each_read_is_one_line_of_log_without_the_token(
     assert "GET data status=206 range=bytes=4- bytes=11" in lines[0]
     assert token not in ours
     assert len(token) >= 43
+
+
+def test_half_of_the_threads_stay_free_of_readers(start: Start, door: Door) -> None:
+    service = start(replace(door.service.settings, threads=4, port=0))
+    folder = service.settings.downloadfolder / door.answer.json()["deliveryId"]
+    with (folder / "data").open("wb") as file:
+        file.truncate(60 << 20)
+    address = door.address.replace(str(door.service.port), str(service.port))
+    with ExitStack() as reading:
+        for _ in range(2):
+            answer = reading.enter_context(requests.get(address, stream=True, timeout=10))
+            assert answer.raw.read(1)
+        refused = requests.get(address, timeout=10)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_many_readers")
+        assert "Retry-After" in refused.headers
+    wait_until("they have gone", lambda: requests.head(address, timeout=10).status_code == 200)
 
 
 def test_who_stops_reading_gives_the_thread_back(

@@ -241,3 +241,12 @@ def test_half_a_letter_in_an_id_harms_nobody(accepting: FlaskClient) -> None:
 
 def test_no_template_or_static_folder_is_served(client: FlaskClient, conf: Path) -> None:
     assert client.get("/static/x").status_code == 404
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_in_a_browser_cannot_send_webhooks(site: str, service: Service) -> None:
+    client = service.parts.app.test_client()
+    for path in ("/ExecuteSTP", "/UploadFile"):
+        answer = client.post(path, data=json.dumps(payload()), headers={"Sec-Fetch-Site": site})
+        assert (answer.status_code, answer.json["error"]["code"]) == (403, "from_a_page")
+    assert service.deliveries.search() == []

@@ -19,9 +19,10 @@ def configured(settings: Settings) -> list[str]:
     return [name for name, there in ways.items() if there]
 
 
-def send(channel: str, message: Message, settings: Settings) -> None:
-    """Send through one of them. Raises ``Unavailable``."""
-    _SEND[channel](message, settings)
+def send(channel: str, message: Message, settings: Settings) -> str:
+    """Send through one of them; returns what is wrong although it was sent. Raises
+    ``Unavailable`` where it was not."""
+    return _SEND[channel](message, settings)
 
 
 def try_out(settings: Settings) -> Iterator[Check]:
@@ -33,9 +34,12 @@ def try_out(settings: Settings) -> Iterator[Check]:
     for channel in ways:
         name = f"alert by {channel}"
         try:
-            send(channel, trial_message(settings.instance), settings)
+            problem = send(channel, trial_message(settings.instance), settings)
         except Unavailable as error:
             said = f" {error.cause}" if error.cause else ""
             yield Check(name, Condition.FAIL, f"{error}{said}", error.advice)
         else:
-            yield Check(name, Condition.OK, "a test was sent")
+            if problem:
+                yield Check(name, Condition.FAIL, problem, "Correct alertto.")
+            else:
+                yield Check(name, Condition.OK, "a test was sent")

@@ -4,7 +4,10 @@ administrator says otherwise."""
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
@@ -14,7 +17,8 @@ from connector_proxy.errors import Unavailable
 from connector_proxy.settings import Settings
 
 NAME = "mail"
-_SECONDS = 30.0
+_SECONDS, _MOST_SECONDS = 30.0, 60.0
+"""For each answer of the mail server, and for all of it."""
 _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
     (smtplib.SMTPAuthenticationError, "it does not accept user and password",
      "Check smtpuser and smtppassword."),
@@ -32,12 +36,12 @@ _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
 """What a failure says and what to do about it, the first that fits."""
 
 
-def send(message: Message, settings: Settings) -> None:
-    """Hand a message to the mail server. Raises ``Unavailable`` where it does not take it, for
-    one of the addresses or at all."""
+def send(message: Message, settings: Settings) -> str:
+    """Hand a message to the mail server; returns what it says of addresses that it does not take
+    among others that it does. Raises ``Unavailable`` where it does not take the mail at all."""
     host, _, port = settings.smtphost.partition(":")
     try:
-        with smtplib.SMTP(host, int(port), timeout=_SECONDS) as server:
+        with _Bounded(host, int(port), timeout=_SECONDS) as server:
             if settings.smtpstarttls:
                 server.starttls(context=trust.context(settings.cabundle))
             if settings.smtpuser:
@@ -45,9 +49,32 @@ def send(message: Message, settings: Settings) -> None:
             refused = server.send_message(as_mail(message, settings))
     except (smtplib.SMTPException, OSError, ValueError) as error:
         raise _failed(error, settings) from None
-    if refused:
-        told = "; ".join(f"{address}: {_said(*why)}" for address, why in refused.items())
-        raise _unavailable(f"not every address is accepted ({told})", "Correct alertto.", settings)
+    if not refused:
+        return ""
+    told = "; ".join(f"{address}: {_said(*why)}" for address, why in refused.items())
+    return str(_unavailable(f"not every address is accepted ({told})", "", settings))
+
+
+class _Bounded(smtplib.SMTP):
+    """A conversation that ends in time, however slowly or much the other side talks."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._timer = threading.Timer(_MOST_SECONDS, self._cut, (connected,))
+        self._timer.daemon = True
+        self._timer.start()
+        return connected
+
+    def _cut(self, connected: socket.socket) -> None:
+        with suppress(OSError):
+            (self.sock or connected).shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """See smtplib."""
+        timer = getattr(self, "_timer", None)
+        if timer:
+            timer.cancel()
+        super().close()
 
 
 def as_mail(message: Message, settings: Settings) -> EmailMessage:

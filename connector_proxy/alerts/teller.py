@@ -111,12 +111,14 @@ class Teller:
             _log.info("alert left out, a newer one was told: %s", told.subject)
             return
         try:
-            channels.send(letter.channel, told, self._settings)
+            problem = channels.send(letter.channel, told, self._settings)
         except Unavailable as error:
             self._told(Sent(letter.channel, str(error)))
             self._put_back(letter, told, error)
             return
-        self._told(Sent(letter.channel))
+        self._told(Sent(letter.channel, problem))
+        if problem:  # once more would tell those again that have it
+            _log.warning("alert sent by %s, not to all: %s", letter.channel, problem)
         _log.info("alert sent by %s: %s", letter.channel, told.subject)
         if letter.number > 1:  # the time until the next of its kind counts from here on
             now = datetime.now(UTC)

@@ -14,9 +14,9 @@ NAME = "webhook"
 _SECONDS = 30.0
 
 
-def send(message: Message, settings: Settings) -> None:
+def send(message: Message, settings: Settings) -> str:
     """POST a message; 2xx is success, and a redirect is not followed: it would take the message
-    elsewhere. Raises ``Unavailable`` for anything else."""
+    elsewhere. Raises ``Unavailable`` for anything else; returns an empty text."""
     timeout = urllib3.Timeout(connect=settings.connecttimeout, read=_SECONDS)
     tls = trust.context(settings.cabundle)
     pool: urllib3.PoolManager
@@ -34,11 +34,14 @@ def send(message: Message, settings: Settings) -> None:
                 timeout=timeout,
                 retries=False,
                 redirect=False,
+                preload_content=False,  # whatever it says, the status has told
             )
+            answer.close()
         except HTTPError as error:  # its text holds the whole address
             raise _failed(settings, f"no answer ({type(error).__name__})") from None
     if not 200 <= answer.status < 300:
         raise _failed(settings, f"it answered with status {answer.status}")
+    return ""
 
 
 def _failed(settings: Settings, words: str) -> Unavailable:

@@ -20,7 +20,8 @@ class Signs:
         self._alerting = bool(settings.smtphost or settings.alerturl)
         self._heard_at = time.monotonic()
         self._in_hand = 0
-        self._starts: list[float] = []
+        self._has_started = False
+        self._restarts: list[float] = []
         self._sent: dict[str, Sent] = {}
         self._ending = False
         self.drift: float | None = None
@@ -34,8 +35,9 @@ class Signs:
         self._heard_at = time.monotonic()
         self._in_hand = report.in_hand
         if report.started:
-            recent = [at for at in self._starts if self._heard_at - at < _RECENT_SECONDS]
-            self._starts = [*recent, self._heard_at]
+            recent = [at for at in self._restarts if self._heard_at - at < _RECENT_SECONDS]
+            self._restarts = [*recent, self._heard_at] if self._has_started else []
+            self._has_started = True
         if report.drift is not None:
             self.drift = report.drift
         self._sent = self._sent | {one.channel: one for one in report.sent}
@@ -46,7 +48,7 @@ class Signs:
 
     def _worker(self) -> Check:
         silent = time.monotonic() - self._heard_at
-        restarts = sum(time.monotonic() - at < _RECENT_SECONDS for at in self._starts) - 1
+        restarts = sum(time.monotonic() - at < _RECENT_SECONDS for at in self._restarts)
         if self._ending:
             return Check("worker", Condition.FAIL, "the service is ending", "Start it again.")
         if silent > _SILENT_SECONDS:
@@ -54,9 +56,10 @@ class Signs:
             advice = "Look at the log for why it ended; start the service anew."
             return Check("worker", Condition.FAIL, message, advice)
         if restarts > 0:
-            message = f"the working process was started again {restarts} times in 10 minutes"
+            times = "once" if restarts == 1 else f"{restarts} times"
+            message = f"the working process was started again {times} in 10 minutes"
             return Check("worker", Condition.WARN, message, "Look at the log for why it ended.")
-        told = f"lives, {self._in_hand} attempts in hand" if self._starts else "is starting"
+        told = f"lives, {self._in_hand} attempts in hand" if self._has_started else "is starting"
         return Check("worker", Condition.OK, told)
 
     def _alerts(self) -> Check:

@@ -41,6 +41,7 @@ def create_app(
     }
     if settings.ops:
         guard = OpsGuard(settings)
+        answers.hide(app, guard.is_near)
         ops.install(app, desk, guard)
         api.install(app, desk)
         guards |= {Caller.NEAR: guard.near, Caller.PAGE: guard.page, Caller.API: guard.api}

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from flask import Flask, request
 
 from connector_proxy.errors import TooManyTries, Unauthorized
-from connector_proxy.secrethash import Presented
+from connector_proxy.secrethash import Presented, TooBusy
 from connector_proxy.settings import Settings
 from connector_proxy.web.tries import Tries
 
@@ -85,7 +85,11 @@ class Gate:
         wait = self._tries.wait(address)
         if wait:
             raise TooManyTries(wait, cause=f"from {address}", advice=self._advice)
-        issue = self._scheme.issue(request.environ)
+        try:
+            issue = self._scheme.issue(request.environ)
+        except TooBusy:
+            cause = f"from {address}: other secrets are looked at"
+            raise TooManyTries(1, cause=cause, advice=self._advice) from None
         if issue:
             count = self._tries.failed(address)
             last = ", the last one for a while" if count >= self._tries.most else ""

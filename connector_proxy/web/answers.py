@@ -10,11 +10,11 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from connector_proxy import asjson, logs
 from connector_proxy.errors import (
@@ -74,6 +74,24 @@ def install(app: Flask) -> None:
     app.register_error_handler(ConnectorProxyError, of_error)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(Exception, _of_fault)
+
+
+_HIDDEN = re.compile(r"/(ops|api)(/.*)?|/openapi\.json")
+
+
+def hide(app: Flask, is_near: Callable[[], bool]) -> None:
+    """Let page and API look like any address at which there is nothing, for whoever is not near,
+    whatever the method and however odd the address."""
+
+    @app.before_request
+    def nothing() -> Response | None:
+        if _HIDDEN.fullmatch(request.path) and not is_near():
+            _log.info(
+                "the page is not there for %s, which opsnetworks does not name", request.remote_addr
+            )
+            g.hidden = True
+            return _of_http(NotFound())
+        return None
 
 
 def _begin() -> None:

@@ -7,8 +7,10 @@ ended and ``keepfilesminutes`` have passed. For everybody else there is nothing 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from werkzeug.exceptions import PreconditionFailed
 
 from connector_proxy import logs
 from connector_proxy.deliveries import Deliveries
-from connector_proxy.errors import NoSuchDelivery, NoSuchFile
+from connector_proxy.errors import NoSuchDelivery, NoSuchFile, QueueUnavailable
 from connector_proxy.records import NOT_ENDED
 from connector_proxy.settings import Settings
 from connector_proxy.staging import Staging
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 def install(app: Flask, settings: Settings, deliveries: Deliveries) -> None:
     """Add the door to ``app``."""
     staging = Staging(settings.downloadfolder)
+    readers = threading.BoundedSemaphore(max(1, settings.threads // 2))
 
     @app.route("/files/<delivery_id>.<token>/<name>", methods=["GET", "HEAD"])
     @may_call(Caller.EVERYBODY)
@@ -38,7 +41,17 @@ def install(app: Flask, settings: Settings, deliveries: Deliveries) -> None:
         if path is None or not _wanted(deliveries, delivery_id, settings.keepfilesminutes):
             raise NoSuchFile("There is no such file, or it is not there any more.")
         logs.delivery_id.set(delivery_id)
-        return _sent(path)
+        if not readers.acquire(blocking=False):
+            raise QueueUnavailable(
+                "Too many staged files are being read.",
+                code="too_many_readers",
+                advice="Raise threads, or lower concurrency: half of the threads may read files.",
+            )
+        with ExitStack() as reading:
+            reading.callback(readers.release)
+            response = _sent(path, readers.release)
+            reading.pop_all()
+        return response
 
 
 def _wanted(deliveries: Deliveries, delivery_id: str, minutes: int) -> bool:
@@ -52,8 +65,9 @@ def _wanted(deliveries: Deliveries, delivery_id: str, minutes: int) -> bool:
     return datetime.now(UTC) < delivery.changed_at + timedelta(minutes=minutes)
 
 
-def _sent(path: Path) -> Response:
-    """The file, or the part of it that is asked for, in pieces."""
+def _sent(path: Path, ended: Callable[[], None]) -> Response:
+    """The file, or the part of it that is asked for, in pieces; ``ended`` is called when it has
+    been read."""
     response = send_file(path, mimetype="application/octet-stream", conditional=True, etag=True)
     if response.status_code == PreconditionFailed.code:  # its body would be the file
         response.close()
@@ -62,15 +76,15 @@ def _sent(path: Path) -> Response:
     if request.range:
         told += f" range={request.range.to_header()}"
     response.direct_passthrough = False
-    response.response = _Reading(response.response, told)
+    response.response = _Reading(response.response, told, ended)
     return response
 
 
 class _Reading:
     """The pieces of a file while somebody reads them; one line of log when that ends."""
 
-    def __init__(self, pieces: Any, told: str) -> None:
-        self._pieces, self._told = pieces, told
+    def __init__(self, pieces: Any, told: str, ended: Callable[[], None]) -> None:
+        self._pieces, self._told, self._ended = pieces, told, ended
         self._started, self._count = time.monotonic(), 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -81,5 +95,6 @@ class _Reading:
     def close(self) -> None:
         """Called once, also where the reader went away."""
         self._pieces.close()
+        self._ended()
         ms = round((time.monotonic() - self._started) * 1000)
         _log.info("staged file read: %s bytes=%d ms=%d", self._told, self._count, ms)

@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 from connector_proxy import addressees, logs
 from connector_proxy.acceptor import Acceptor, Read
 from connector_proxy.deliveries import Deliveries
-from connector_proxy.errors import NoSuchDelivery
+from connector_proxy.errors import FromAPage, NoSuchDelivery
 from connector_proxy.ledger import Accepted
 from connector_proxy.records import Delivery
 from connector_proxy.web import answers
@@ -36,6 +36,8 @@ def install(app: Flask, acceptor: Acceptor, deliveries: Deliveries) -> None:
         return answer(addressees.of_upload)
 
     def answer(read: Read) -> Response:
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise FromAPage
         query = request.args if request.query_string else {}
         accepted = acceptor.accept(read, request.get_data(), query, g.request_id)
         logs.delivery_id.set(accepted[0].delivery_id)

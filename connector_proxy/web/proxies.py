@@ -27,6 +27,7 @@ _KEYS = (
 )
 _DIRECT = "connector_proxy.direct"
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+_BY_ADDRESS = re.compile(r"(localhost|[\d.]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 _HOP = re.compile(r'"?(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+|([^"]+))"?')
 _log = logging.getLogger(__name__)
 
@@ -86,8 +87,11 @@ class Proxies:
 
 
 def is_local(environ: Environ) -> bool:
-    """Whether a request came from this machine, and through no front end."""
-    return _DIRECT in environ and is_loopback(environ.get("REMOTE_ADDR", ""))
+    """Whether a request came from this machine, through no front end that says so, and by an
+    address: a name could be that of a web site that leads here."""
+    host = environ.get("HTTP_HOST", "127.0.0.1")
+    here = _DIRECT in environ and is_loopback(environ.get("REMOTE_ADDR", ""))
+    return here and bool(_BY_ADDRESS.fullmatch(host))
 
 
 def _last(text: str) -> str:

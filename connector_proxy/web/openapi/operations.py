@@ -10,7 +10,7 @@ from connector_proxy.web.ops.guard import HEADER_TOKEN
 _WHY = {
     400: "the body is not one clean JSON object",
     401: "the secret is missing or wrong",
-    403: "a change with a cookie and without the token of its form, or not for this address",
+    403: "a page of another site asked for it, or it is not for this address",
     404: "there is no such thing, or you are too far away to see it",
     409: "it does not fit the state of the delivery",
     412: "the file is another one than the caller knows",
@@ -140,7 +140,7 @@ def linked(found: Schema, pointer: str) -> Schema:
 def webhook(name: str, summary: str, parameter: Schema, body: Schema) -> Schema:
     """A door for webhooks, with the parameter and the payloads that it takes."""
     kept = {200: "done, or accepted before", 202: "kept, and not ended yet"}
-    others = (400, 401, 413, 422, 429, 431, 502, 503, 504)
+    others = (400, 401, 403, 413, 422, 429, 431, 502, 503, 504)
     return {
         "post": {
             "operationId": name,

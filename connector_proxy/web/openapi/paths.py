@@ -59,7 +59,7 @@ PATHS: dict[str, Schema] = {
                 "200": file_answer("the file"),
                 "206": file_answer("the part that Range asks for"),
                 "304": {"description": "it is as If-None-Match says"},
-                **answers({}, "Error", (400, 404, 412, 416, 431)),
+                **answers({}, "Error", (400, 404, 412, 416, 431, 503)),
             },
         }
     },

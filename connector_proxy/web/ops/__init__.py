@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, make_response, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, g, make_response, render_template, send_from_directory
 from jinja2 import StrictUndefined
 from werkzeug.exceptions import HTTPException
 
@@ -51,7 +51,8 @@ def static(name: str) -> Response:
 
 
 def _protected(response: Response) -> Response:
-    response.headers.update(HEADERS)
+    if not g.get("hidden"):
+        response.headers.update(HEADERS)
     return response
 
 

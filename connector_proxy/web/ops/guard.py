@@ -47,12 +47,14 @@ class OpsGuard:
 
     def near(self) -> None:
         """Raises ``NotFound`` for everybody else than this machine and ``opsnetworks``."""
-        address = request.remote_addr or ""
-        if not is_local(request.environ) and not self._is_named(address):
-            _log.info("the page is not there for %s, which opsnetworks does not name", address)
+        if not self.is_near():
             raise NotFound
         if request.method == "POST" and not _same_site():
             raise Forged
+
+    def is_near(self) -> bool:
+        """Whether there is anything at all for who asks."""
+        return is_local(request.environ) or self._is_named(request.remote_addr or "")
 
     def _is_named(self, address: str) -> bool:
         try:
