@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from parts import serving
+
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {
     "identity_id": "character", "customer_no": "character", "name": "character",
@@ -138,25 +140,13 @@ def main() -> None:
         place = Path(name)
         metadata = [{"columnName": one, "dataType": kind} for one, kind in KINDS.items()]
         (place / "metadata").write_text(json.dumps(metadata))
-        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
-        server = subprocess.Popen(
-            [*command, "--directory", name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        try:
-            assert server.stdout
-            port = server.stdout.readline().split("port ")[1].split()[0]
+        with serving(place) as address:
             for rows in options.rows:
                 for quoted in (False, True):
                     path = place / ("quoted.csv" if quoted else "plain.csv")
                     made(path, rows, quoted)
-                    compare(place, f"http://127.0.0.1:{port}/{path.name}", path, rows, options)
+                    compare(place, f"{address}/{path.name}", path, rows, options)
                     path.unlink()
-        finally:
-            server.terminate()
-            server.wait()
 
 
 if __name__ == "__main__":

@@ -152,3 +152,21 @@ def load(url: str, connections: int, seconds: float, run: str = "") -> Result:
     if errors:
         raise SystemExit(f"{errors} of {requests} requests failed:\n{out}")
     return Result(requests / (microseconds / 1e6), p50 / 1000, p99 / 1000)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The address at which another process serves the files in ``folder``."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--directory", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout
+            port = server.stdout.readline().split("port ")[1].split()[0]
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()

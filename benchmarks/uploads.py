@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from parts import serving
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -123,20 +125,8 @@ def main() -> None:
         place = Path(name)
         made(place / "data.csv", options.mb)
         (place / "metadata").write_text(json.dumps([{"columnName": "id", "dataType": "character"}]))
-        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
-        server = subprocess.Popen(
-            [*command, "--directory", name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        try:
-            assert server.stdout
-            port = server.stdout.readline().split("port ")[1].split()[0]
-            compare(place, f"http://127.0.0.1:{port}/data.csv", store, options)
-        finally:
-            server.terminate()
-            server.wait()
+        with serving(place) as address:
+            compare(place, f"{address}/data.csv", store, options)
 
 
 if __name__ == "__main__":
