@@ -18,13 +18,7 @@ def send(message: Message, settings: Settings) -> str:
     """POST a message; 2xx is success, and a redirect is not followed: it would take the message
     elsewhere. Raises ``Unavailable`` for anything else; returns an empty text."""
     timeout = urllib3.Timeout(connect=settings.connecttimeout, read=_SECONDS)
-    tls = trust.context(settings.cabundle)
-    pool: urllib3.PoolManager
-    if settings.outboundproxy:
-        pool = urllib3.ProxyManager(settings.outboundproxy, ssl_context=tls, proxy_ssl_context=tls)
-    else:
-        pool = urllib3.PoolManager(ssl_context=tls)
-    with pool:
+    with trust.pool(trust.context(settings.cabundle), settings.outboundproxy) as pool:
         try:
             answer = pool.request(
                 "POST",

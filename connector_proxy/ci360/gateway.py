@@ -17,11 +17,11 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from connector_proxy import trust
 from connector_proxy.ci360.letter import Letter
 from connector_proxy.ci360.token import token
 from connector_proxy.errors import OutcomeUnknown, Unavailable
 from connector_proxy.settings import Settings
-from connector_proxy.trust import context
 
 CONFIGURATION = "/marketingGateway/configuration"
 AGENT = "http://localhost:8080"
@@ -61,7 +61,7 @@ class Gateway:
         self._headers = {} if by_agent else _authorization(settings)
         self._connect_seconds = settings.connecttimeout
         self._proxy = "" if by_agent else settings.outboundproxy
-        self._trusted = context(settings.cabundle)
+        self._trusted = trust.context(settings.cabundle)
 
     def post(self, letter: Letter) -> Answer:
         """Post a letter; raises ``Unavailable`` or ``OutcomeUnknown``."""
@@ -89,7 +89,7 @@ class Gateway:
         body = _Body(pieces)
         own = {**headers, "Content-Length": str(length)} if length else headers
         try:
-            with self._pool() as pool:
+            with trust.pool(self._trusted, self._proxy) as pool:
                 response = pool.request(
                     method,
                     url,
@@ -107,13 +107,6 @@ class Gateway:
                 raise OutcomeUnknown("It was sent, but no answer came.") from None
             raise Unavailable(_why(error), code="gateway_unreachable") from None
         return Answer(response.status, _seconds(response.headers.get("Retry-After")), said)
-
-    def _pool(self) -> urllib3.PoolManager:
-        if not self._proxy:
-            return urllib3.PoolManager(ssl_context=self._trusted)
-        return urllib3.ProxyManager(
-            self._proxy, ssl_context=self._trusted, proxy_ssl_context=self._trusted
-        )
 
 
 def _beginning(response: urllib3.BaseHTTPResponse) -> bytes:

@@ -12,7 +12,7 @@ from connector_proxy.ci360.answer import Answered
 from connector_proxy.ci360.byhand import ByHand
 from connector_proxy.ci360.gateway import Gateway
 from connector_proxy.ci360.letter import Letter
-from connector_proxy.cli.common import conf_option, decision, end, loaded, note_option
+from connector_proxy.cli.common import conf_option, decision, end, loaded, local, note_option
 from connector_proxy.database import Database
 from connector_proxy.dbosqueue import Queue
 from connector_proxy.deliveries import Deliveries
@@ -88,9 +88,8 @@ def _list(known: Deliveries) -> None:
 
 def _line(one: Report) -> str:
     what = one.event if one.kind is ReportKind.EVENT else one.kind
-    when = one.changed_at.astimezone().isoformat(" ", "seconds")
     why = f"{one.code}: {one.message}" if one.code else ""
     return printable(
-        f"{one.delivery_id}  {when}  {one.ended_as:<9} {what:<20} {one.state:<10} "
+        f"{one.delivery_id}  {local(one.changed_at)}  {one.ended_as:<9} {what:<20} {one.state:<10} "
         f"{one.tries:>2}x  {why}"
     ).rstrip()

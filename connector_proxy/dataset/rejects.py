@@ -28,6 +28,11 @@ class Rejects:
             self._writer = csv.writer(self._file)
             self._writer.writerow(("line", "reason", "row"))
 
+    def add(self, row: Row, reason: str) -> None:
+        """List a row."""
+        self.count += 1
+        self._writer.writerow((row.line, reason, row.raw.rstrip("\r\n")))
+
     def good(self, rows: Iterable[Row], judge: Judge) -> Iterator[Row]:
         """The rows of which ``judge`` says nothing."""
         for row in rows:
@@ -37,8 +42,7 @@ class Rejects:
             elif not self.path:
                 raise bad_data(f"Line {row.line} of the data file {fault}.")
             else:
-                self.count += 1
-                self._writer.writerow((row.line, f"The row {fault}.", row.raw.rstrip("\r\n")))
+                self.add(row, f"The row {fault}.")
 
     def __enter__(self) -> Rejects:
         return self
